@@ -1,0 +1,53 @@
+"""Samovar closes the loop around an MLflow model registry.
+
+The names a project file needs are here (``import samovar as sv``); every step of the loop can be called by the name its command
+has (``sv.ingest("churn")``). Attributes load on first use, so that the import stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "samovar.contracts.declare": ("Answer", "Contract", "Doc", "Key", "Log", "MaxLength", "Range", "Response", "Text"),
+    "samovar.project": ("SLO", "CandidateSpec", "Drift", "Gate", "Project", "Quality", "Window", "project"),
+    "samovar.errors": ("SamovarError",),
+    "samovar.pipelines.api": ("ingest", "train", "promote", "infer", "monitor", "retrain", "rollback", "drift_inject"),
+}
+_WHERE = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("kinds",)
+
+if TYPE_CHECKING:
+    from samovar import kinds as kinds
+    from samovar.contracts.declare import Answer as Answer
+    from samovar.contracts.declare import Contract as Contract
+    from samovar.contracts.declare import Doc as Doc
+    from samovar.contracts.declare import Key as Key
+    from samovar.contracts.declare import Log as Log
+    from samovar.contracts.declare import MaxLength as MaxLength
+    from samovar.contracts.declare import Range as Range
+    from samovar.contracts.declare import Response as Response
+    from samovar.contracts.declare import Text as Text
+    from samovar.errors import SamovarError as SamovarError
+    from samovar.project import SLO as SLO
+    from samovar.project import CandidateSpec as CandidateSpec
+    from samovar.project import Drift as Drift
+    from samovar.project import Gate as Gate
+    from samovar.project import Project as Project
+    from samovar.project import Quality as Quality
+    from samovar.project import Window as Window
+    from samovar.project import project as project
+
+__all__ = ["__version__", *_MODULES, *sorted(_WHERE)]  # noqa: PLE0604 - built from the table above
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home on first use."""
+    if name in _MODULES:
+        return importlib.import_module(f"samovar.{name}")
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'samovar' has no attribute {name!r}")

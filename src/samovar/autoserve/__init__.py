@@ -1,0 +1,1 @@
+"""Registry aliases become running endpoints."""

@@ -1,0 +1,1 @@
+"""Drift, comparisons and reports."""

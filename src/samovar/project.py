@@ -1,0 +1,241 @@
+"""What a user declares: one `Project` holds all the loop needs to know of a model.
+
+A project is data and one function (the source). It imports neither scikit-learn nor mlflow, so that `import samovar` stays light.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from samovar.contracts.spec import ContractSpec, ModelContract, ResponseSpec, Scalar
+from samovar.errors import ProjectError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from samovar.contracts.declare import Contract, Response
+
+_NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
+
+Metric = Literal["accuracy", "f1_macro", "average_precision", "roc_auc", "neg_log_loss"]
+"""Names of scores, all larger-is-better; definitions are in `samovar.training.metrics`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open span of event time, ``start <= t < end`` (UTC); None is unbounded."""
+
+    start: dt.datetime | None = None
+    end: dt.datetime | None = None
+
+
+Source = Callable[[Window], "pl.LazyFrame | pl.DataFrame"]
+"""Rows of a window: the contract's fields, the target, and the time column if the project names one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateSpec:
+    """One model kind to try: plain data that `samovar.training` turns into estimators.
+
+    Attributes:
+        kind: ``logreg``, ``random_forest``, ``hist_gradient_boosting``, ``mlp`` or ``custom``.
+        name: name shown in runs; equals the kind unless given.
+        params: fixed parameters of the estimator; they are not searched.
+        trials: how many parameter sets the search tries.
+        build: for ``custom``: ``build(contract, **params) -> estimator`` with fit, predict and predict_proba.
+        space: for ``custom``: parameter name -> ("float" | "log" | "int", low, high) or a list of choices.
+    """
+
+    kind: str
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    trials: int = 6
+    build: Callable[..., Any] | None = None
+    space: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """When a challenger may replace the champion.
+
+    Attributes:
+        minimum: bar on the project's metric that any promoted version must reach on the held-out rows.
+        margin: the lower end of the paired interval of (challenger - champion) must exceed this.
+        confidence: two-sided coverage of the bootstrap interval.
+        max_latency_ms: bar on the median time of one one-row prediction, in milliseconds; None for no bar.
+        max_size_mb: bar on the stored model, in megabytes; None for no bar.
+    """
+
+    minimum: float
+    margin: float = 0.0
+    confidence: float = 0.95
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """When a difference from the reference is an alarm: effect and significance and enough rows.
+
+    Attributes:
+        psi: population stability index over which a feature counts as shifted.
+        alpha: family-wise error rate of the corrected tests (Holm).
+        min_rows: fewest current rows on which an alarm may rest.
+        cooldown: shortest time between two retrains of this project that drift asked for.
+    """
+
+    psi: float = 0.1
+    alpha: float = 0.01
+    min_rows: int = 40
+    cooldown: dt.timedelta = dt.timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SLO:
+    """What an endpoint promises: latencies in milliseconds, shares from 0 to 1."""
+
+    p95_ms: float = 500.0
+    p99_ms: float = 1000.0
+    availability: float = 0.995
+    errors: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """When a dataset as a whole is refused or reported as odd.
+
+    Attributes:
+        max_bad_share: share of rows in quarantine above which the dataset is refused.
+        volume_change: relative change of the row count against the previous dataset that is reported.
+        null_share: share of nulls in a nullable column that is reported.
+        duplicate_share: share of duplicated rows (or keys) that is reported.
+    """
+
+    max_bad_share: float = 0.1
+    volume_change: float = 0.5
+    null_share: float = 0.2
+    duplicate_share: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One model's whole loop.
+
+    Attributes:
+        name: lower-case identifier; also the default name of the registered model.
+        contract: what one row must look like.
+        target: label column that the source adds to the contract's fields.
+        source: rows of a window; called by ingest alone.
+        candidates: model kinds to train.
+        metric: the score that chooses and gates.
+        gate: bars of a promotion.
+        response: what an answer looks like; None gives the default answer of a classifier.
+        positive: positive class of a binary target; probabilities and thresholds speak of it.
+        time: event-time column; with it, the held-out rows are the latest ones.
+        holdout: share of rows held out for selection and gate.
+        drift: when a difference is an alarm.
+        slo: what the endpoint promises.
+        quality: when a dataset is refused or reported.
+        promotion: ``auto`` moves the alias when the gate passes; ``manual`` records the advice, and a person moves it.
+        threshold: decision threshold policy of a binary model: ``0.5``, or ``max_f1`` on out-of-fold training rows.
+        alias: alias of the champion.
+        challenger: alias of the version that waits or shadows.
+        model: name of the registered model.
+        description: one line for people.
+    """
+
+    name: str
+    contract: ContractSpec
+    target: str
+    source: Source
+    candidates: tuple[CandidateSpec, ...]
+    metric: Metric
+    gate: Gate
+    response: ResponseSpec | None = None
+    positive: Scalar | None = None
+    time: str | None = None
+    holdout: float = 0.3
+    drift: Drift = Drift()
+    slo: SLO = SLO()
+    quality: Quality = Quality()
+    promotion: Literal["auto", "manual"] = "auto"
+    threshold: Literal["half", "max_f1"] = "half"
+    alias: str = "Production"
+    challenger: str = "Candidate"
+    model: str = ""
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the declaration; raises ProjectError that names the attribute."""
+        if not _NAME.match(self.name):
+            raise ProjectError(f"Project name {self.name!r} is not valid.", remedy="Use a-z, 0-9 and _, starting with a letter.")
+        if not self.candidates:
+            raise ProjectError(f"Project {self.name} has no candidates.", remedy="Add at least one, such as sv.kinds.logreg().")
+        names = [candidate.name for candidate in self.candidates]
+        if len(set(names)) != len(names):
+            raise ProjectError(f"Project {self.name} has two candidates of one name.", remedy="Give each candidate its own name.")
+        if any(spec.name == self.target for spec in self.contract.fields):
+            raise ProjectError(
+                f"Project {self.name}: the target {self.target!r} is also a contract field.", remedy="Remove it from the contract."
+            )
+        if not 0 < self.holdout < 1:
+            raise ProjectError(f"Project {self.name}: holdout must be between 0 and 1.")
+        if not self.model:
+            object.__setattr__(self, "model", self.name)
+
+    def with_source(self, source: Source) -> Project:
+        """Return the same project fed by another source."""
+        return replace(self, source=source)
+
+
+def project(  # noqa: PLR0913 - the declaration is one flat list of named choices on purpose
+    *,
+    contract: type[Contract],
+    target: str,
+    candidates: list[CandidateSpec],
+    metric: Metric,
+    gate: Gate,
+    response: type[Response] | None = None,
+    name: str | None = None,
+    **options: Any,
+) -> Callable[[Source], Project]:
+    """Turn a source function into a `Project`; see `Project` for the options.
+
+    The project is called as the function unless ``name`` is given; its description is the first line of the docstring.
+    """
+
+    def declare(source: Source) -> Project:
+        first_line = (source.__doc__ or "").strip().split("\n", 1)[0]
+        return Project(
+            name=name or source.__name__,
+            contract=contract.spec,
+            target=target,
+            source=source,
+            candidates=tuple(candidates),
+            metric=metric,
+            gate=gate,
+            response=response.spec if response else None,
+            description=options.pop("description", first_line),
+            **options,
+        )
+
+    return declare
+
+
+__all__ = [
+    "SLO",
+    "CandidateSpec",
+    "Drift",
+    "Gate",
+    "Metric",
+    "ModelContract",
+    "Project",
+    "Quality",
+    "Source",
+    "Window",
+    "project",
+]

@@ -1,0 +1,1 @@
+"""Reference projects; they use only the public API."""

@@ -1,0 +1,86 @@
+"""The scorer plan: what a builder hands to a worker. Versioned data, never a pickle of Samovar's own.
+
+A plan carries everything an endpoint needs to answer: the model's bytes, the contract, the signature and the input example. It
+lives in memory (a sealed memory file that the agent keeps), so that a worker comes back without MLflow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from samovar.contracts.spec import ModelContract
+
+FORMAT = 1
+"""Raised when a plan written by one Samovar cannot be read by another; a worker refuses other formats."""
+
+Engine = Literal["sklearn", "pyfunc"]
+"""``sklearn``: one scikit-learn object, called without mlflow. ``pyfunc``: any other flavour, through mlflow's pyfunc."""
+
+
+class SignatureColumn(msgspec.Struct, frozen=True):
+    """One input column of the MLflow signature; ``type`` is MLflow's name of it (``double``, ``long``, ``string``, ...)."""
+
+    name: str
+    type: str
+    required: bool = True
+
+
+class ScorerPlan(msgspec.Struct, frozen=True):
+    """One model version, ready to serve.
+
+    Attributes:
+        format: see ``FORMAT``.
+        model: registered model.
+        version: registry version number.
+        label: what answers call the version: its ``semver`` tag, else ``v<version>``.
+        run_id: MLflow run that logged the model.
+        digest: SHA-256 of the model's files.
+        engine: who computes the answers.
+        trusted: whether a person trusted files that may run code.
+        files: path inside the model's folder -> bytes, of the files the engine needs.
+        model_file: for ``sklearn``: the path of the serialised object in ``files``.
+        contract: row, answer, classes and threshold; made from the signature for a model logged elsewhere.
+        signature: input columns of ``/invocations``; empty when the model has no column signature.
+        params: default values of the signature's params.
+        example: input example as records, at most a few rows; empty when the model has none.
+        notes: why the engine is what it is, in one sentence.
+    """
+
+    format: int
+    model: str
+    version: int
+    label: str
+    run_id: str
+    digest: str
+    engine: Engine
+    trusted: bool
+    files: dict[str, bytes]
+    model_file: str
+    contract: ModelContract
+    signature: tuple[SignatureColumn, ...] = ()
+    params: dict[str, Any] = {}
+    example: tuple[dict[str, Any], ...] = ()
+    notes: str = ""
+
+
+def encode(plan: ScorerPlan) -> bytes:
+    """Serialise a plan (MessagePack)."""
+    return msgspec.msgpack.encode(plan)
+
+
+def decode(data: bytes) -> ScorerPlan:
+    """Read a plan.
+
+    Raises:
+        ValueError: the bytes are no plan, or one of another format.
+    """
+    try:
+        plan = msgspec.msgpack.decode(data, type=ScorerPlan)
+    except msgspec.DecodeError as error:
+        raise ValueError("these bytes are no scorer plan of this Samovar") from error
+    if plan.format != FORMAT:
+        raise ValueError(f"scorer plan has format {plan.format}, this Samovar reads {FORMAT}: build it again")
+    return plan

@@ -1,0 +1,1 @@
+"""One endpoint worker: bytes in, prediction out."""

@@ -1,0 +1,161 @@
+"""The one settings tree: environment, ``.env`` and ``*_FILE`` secrets, in this order of strength.
+
+Each field says its unit, its default and why. A setting whose name ends in ``password`` or ``token`` may be given as
+``NAME_FILE``, the path of a file that holds it; it is never printed.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from samovar.errors import SettingsError
+
+LOOPBACK = "127.0.0.1"
+
+
+def _env(*names: str) -> Any:
+    return AliasChoices(*names)
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Reads ``NAME_FILE`` for every secret field; a missing file is an error, not an empty secret."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the base class's signature
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, field in self.settings_cls.model_fields.items():
+            if field.annotation != SecretStr | None:
+                continue
+            for alias in getattr(field.validation_alias, "choices", [name]):
+                path = os.environ.get(f"{alias}_FILE")
+                if path:
+                    found[str(alias)] = _read_secret(f"{alias}_FILE", Path(path))
+        return found
+
+
+def _read_secret(variable: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(
+            f"{variable} names a file that cannot be read ({error.strerror}).", remedy="Check the path and its permissions."
+        ) from None
+
+
+class Settings(BaseSettings):
+    """All settings of all parts."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    # --- where things live -------------------------------------------------------------------------------------------------
+    home: Path = Field(Path(".samovar"), validation_alias=_env("SAMOVAR_HOME"))
+    """Folder of all state. Default: beside the project, so that deleting one folder deletes everything."""
+    database_url: str | None = Field(None, validation_alias=_env("SAMOVAR_DATABASE_URL"))
+    """SQLAlchemy URL of the app database. None: SQLite inside ``home`` (no server to run)."""
+    postgres_user: str = Field("samovar", validation_alias=_env("POSTGRES_USER"))
+    """User put into a PostgreSQL URL that names none."""
+    postgres_password: SecretStr | None = Field(None, validation_alias=_env("POSTGRES_PASSWORD"))
+    """Password put into a PostgreSQL URL that holds none. No default on purpose."""
+    lake_url: str | None = Field(None, validation_alias=_env("SAMOVAR_LAKE_URL"))
+    """Folder or ``s3://bucket/prefix`` of the Parquet snapshots. None: ``home/lake``."""
+
+    # --- MLflow ------------------------------------------------------------------------------------------------------------
+    mlflow_tracking_uri: str | None = Field(None, validation_alias=_env("MLFLOW_TRACKING_URI"))
+    """Address of the MLflow server. None: the server that ``samovar up`` started."""
+    mlflow_port: int = Field(5000, ge=1, le=65535, validation_alias=_env("MLFLOW_PORT"))
+    """Port of the local MLflow server; the next free one is taken when it is busy."""
+    mlflow_timeout: float = Field(10.0, gt=0, validation_alias=_env("SAMOVAR_MLFLOW_TIMEOUT"))
+    """Seconds one MLflow request may take. MLflow's own default waits minutes on a dead server."""
+
+    # --- autoserve and endpoints -------------------------------------------------------------------------------------------
+    autoserve_port: int = Field(8090, ge=1, le=65535, validation_alias=_env("SAMOVAR_AUTOSERVE_PORT"))
+    """Port of the controller's API; the next free one is taken when it is busy."""
+    endpoint_port_base: int = Field(8100, ge=1024, le=64000, validation_alias=_env("SAMOVAR_ENDPOINT_PORT_BASE"))
+    """First port given to endpoints; below the kernel's ephemeral range, so that no client socket takes one."""
+    poll_seconds: float = Field(1.0, gt=0, le=3600, validation_alias=_env("SAMOVAR_POLL_SECONDS"))
+    """Seconds between two listings of the registry. A listing of 100 models costs MLflow 26 ms (SQLite)."""
+    drain_seconds: float = Field(10.0, gt=0, le=3600, validation_alias=_env("SAMOVAR_DRAIN_SECONDS"))
+    """Longest time a replaced worker may take to answer what it has."""
+    body_limit_mb: float = Field(16.0, gt=0, validation_alias=_env("SAMOVAR_BODY_LIMIT_MB"))
+    """Largest request body an endpoint reads, in megabytes: 100,000 rows of a wide table."""
+    build_seconds: float = Field(120.0, gt=0, validation_alias=_env("SAMOVAR_BUILD_SECONDS"))
+    """Longest time a builder may take over one model version before it counts as failed."""
+
+    # --- training ----------------------------------------------------------------------------------------------------------
+    train_jobs: int = Field(2, ge=1, validation_alias=_env("SAMOVAR_TRAIN_JOBS"))
+    """Candidates trained at once, each in its own process. Default: the cores of a small laptop."""
+    optuna_storage: str | None = Field(None, validation_alias=_env("OPTUNA_STORAGE"))
+    """Optuna storage URL. None: in memory, because the default search is seconds long."""
+    selected_model_kinds: str = Field("", validation_alias=_env("SELECTED_MODEL_KINDS"))
+    """Comma-separated kinds to train out of a project's candidates. Empty: all of them."""
+    seed: int = Field(20_181, validation_alias=_env("SAMOVAR_SEED"))
+    """Seed of splits, searches and bootstraps, so that a step run again does the same."""
+
+    # --- the scheduler of `samovar up` -------------------------------------------------------------------------------------
+    monitor_seconds: float = Field(300.0, gt=0, validation_alias=_env("SAMOVAR_MONITOR_SECONDS"))
+    """Seconds between two scheduled monitor runs of a project that has a champion."""
+    retrain_poll_seconds: float = Field(2.0, gt=0, validation_alias=_env("SAMOVAR_RETRAIN_POLL_SECONDS"))
+    """Seconds between two looks for open retrain requests."""
+    orchestrator: Literal["internal", "airflow"] = Field("internal", validation_alias=_env("SAMOVAR_ORCHESTRATOR"))
+    """Who claims retrain requests."""
+
+    # --- logs --------------------------------------------------------------------------------------------------------------
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_env("LOG_LEVEL"))
+    """Least level that is written."""
+    log_format: Literal["text", "json"] = Field("text", validation_alias=_env("LOG_FORMAT"))
+    """``json`` is one object a line, for Loki."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced by *_FILE
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: explicit values, environment, ``*_FILE``, ``.env``."""
+        return init_settings, env_settings, _SecretFiles(settings_cls), dotenv_settings
+
+    @property
+    def state(self) -> Path:
+        """The absolute state folder."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets, pid files and the addresses of what runs."""
+        return self.state / "run"
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Selected model kinds; empty selects all."""
+        return tuple(kind.strip() for kind in self.selected_model_kinds.split(",") if kind.strip())
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings now.
+
+    Raises:
+        SettingsError: a value is wrong; the message names the variable and what was expected, never the value.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise SettingsError(f"{where}: {first['msg']}.", remedy="Correct the environment variable or the line in .env.") from None
+
+
+@functools.cache
+def get() -> Settings:
+    """Return the settings of this process, read once."""
+    return load()

@@ -1,0 +1,1 @@
+"""`samovar up`: the local services, supervised."""

@@ -1,0 +1,1 @@
+"""Rows at rest: the app database and the lake."""

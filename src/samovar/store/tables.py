@@ -1,0 +1,185 @@
+"""Tables of the app database (SQLAlchemy Core). Migrations in ``store/migrations`` create them; nothing else does.
+
+Times are UTC. Digests are lower-case hex SHA-256. JSON columns hold what a person or a report reads, never what a query filters on.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_WHEN = DateTime(timezone=True)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project", String(63), nullable=False),
+    Column("digest", String(64), nullable=False),  # of the accepted rows' content
+    Column("origin", String(16), nullable=False),  # source | injected
+    Column("parent", String(64), nullable=False, default=""),  # digest of the dataset that an injected one came from
+    Column("contract", String(64), nullable=False),  # digest of the contract it was checked against
+    Column("url", Text, nullable=False),  # Parquet snapshot in the lake
+    Column("rows", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+    Column("report", JSON, nullable=False),  # anomalies of the whole
+    Column("created_at", _WHEN, nullable=False),
+    UniqueConstraint("project", "digest"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project", String(63), nullable=False),
+    Column("batch", String(64), nullable=False),  # digest of the raw rows, accepted and rejected
+    Column("row_index", Integer, nullable=False),  # position in the raw rows, from 0
+    Column("field", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("row", JSON, nullable=False),  # the whole row as it came
+    Column("created_at", _WHEN, nullable=False),
+    UniqueConstraint("project", "batch", "row_index", "field"),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project", String(63), nullable=False),
+    Column("model", String(255), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("role", String(16), nullable=False),  # champion | shadow
+    Column("dataset", String(64), nullable=False),
+    Column("row_index", Integer, nullable=False),
+    Column("key", String(255), nullable=False, default=""),
+    Column("prediction", String(255), nullable=False),
+    Column("probability", Float),  # of the positive class, or of the predicted one
+    Column("created_at", _WHEN, nullable=False),
+    UniqueConstraint("model", "version", "dataset", "row_index"),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project", String(63), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("label", String(255), nullable=False),
+    Column("observed_at", _WHEN, nullable=False),
+    UniqueConstraint("project", "key"),
+)
+
+drift_reports = Table(
+    "drift_reports",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project", String(63), nullable=False),
+    Column("model", String(255), nullable=False),
+    Column("version", Integer, nullable=False),  # whose reference profile was the yardstick
+    Column("dataset", String(64), nullable=False),
+    Column("settings", String(64), nullable=False),  # digest of the drift policy
+    Column("verdict", String(16), nullable=False),  # ok | alarm | too_few_rows
+    Column("worst_psi", Float, nullable=False),
+    Column("report", JSON, nullable=False),
+    Column("folder", Text, nullable=False),  # drift_report.csv, .json, .html
+    Column("created_at", _WHEN, nullable=False),
+    UniqueConstraint("model", "version", "dataset", "settings"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(64), nullable=False, unique=True),  # identity: the same evidence gives one decision
+    Column("kind", String(16), nullable=False),  # promote | rollback | set | delete | external
+    Column("project", String(63), nullable=False, default=""),
+    Column("model", String(255), nullable=False),
+    Column("alias", String(255), nullable=False),
+    Column("from_version", Integer),
+    Column("to_version", Integer),  # null: the alias is deleted
+    Column("verdict", String(16), nullable=False),  # approved | rejected | advised (manual promotion)
+    Column("reason", Text, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("created_at", _WHEN, nullable=False),
+    Column("applied_at", _WHEN),  # when the alias was seen where the decision put it
+)
+
+pipeline_runs = Table(
+    "pipeline_runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(64), nullable=False, unique=True),  # digest of (step, project, dataset, code, settings)
+    Column("step", String(32), nullable=False),
+    Column("project", String(63), nullable=False),
+    Column("status", String(16), nullable=False),  # running | done | failed
+    Column("attempts", Integer, nullable=False, default=1),
+    Column("result", JSON),
+    Column("error", Text),
+    Column("started_at", _WHEN, nullable=False),
+    Column("finished_at", _WHEN),
+)
+
+retrain_requests = Table(
+    "retrain_requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project", String(63), nullable=False),
+    Column("window", String(64), nullable=False),  # trigger window: one request a window
+    Column("dataset", String(64), nullable=False),  # the dataset that drifted
+    Column("cause", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # open | claimed | done | failed
+    Column("claimed_by", String(255), nullable=False, default=""),
+    Column("claimed_at", _WHEN),
+    Column("finished_at", _WHEN),
+    Column("created_at", _WHEN, nullable=False),
+    UniqueConstraint("project", "window"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", _WHEN, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("model", String(255), nullable=False, default=""),
+    Column("alias", String(255), nullable=False, default=""),
+    Column("detail", JSON, nullable=False),
+    Column("alarm", Boolean, nullable=False, default=False),
+)
+
+trust = Table(
+    "trust",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model", String(255), nullable=False),
+    Column("version", Integer, nullable=False),  # 0: every version of the model
+    Column("actor", String(255), nullable=False),
+    Column("created_at", _WHEN, nullable=False),
+    UniqueConstraint("model", "version"),
+)
+
+Index("ix_predictions_dataset", predictions.c.project, predictions.c.dataset)
+Index("ix_decisions_alias", decisions.c.model, decisions.c.alias, decisions.c.created_at)
+Index("ix_events_at", events.c.at)

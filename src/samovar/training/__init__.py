@@ -1,0 +1,1 @@
+"""Candidates, search, evaluation and the gate's arithmetic."""
