@@ -1,1 +1,1 @@
-"""Mergeable sketches and reference profiles."""
+"""Mergeable sketches of rows: training, ingest, monitoring and distributed jobs count with the same bins."""
