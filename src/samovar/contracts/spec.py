@@ -55,6 +55,11 @@ class FieldSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     log: LogPolicy = "keep"
     description: str = ""
 
+    @property
+    def may_be_null(self) -> bool:
+        """Whether a row without a value here is still a good row: it is allowed, or the field may be left out."""
+        return self.nullable or not self.required
+
 
 class ContractSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one row must look like."""
