@@ -1,1 +1,1 @@
-"""Drift, comparisons and reports."""
+"""Watching a model: drift against its reference profile, rivals side by side, reports for people."""

@@ -39,10 +39,10 @@ def psi(reference: Sequence[int], current: Sequence[int]) -> float:
 
 
 def noise(reference: Sequence[int], current: Sequence[int]) -> float:
-    """Return the PSI to expect of two samples of these sizes from one distribution; infinite when either is empty."""
+    """Return the PSI to expect of two samples of these sizes from one distribution; 0 when either holds no row."""
     r, c = occupied(reference, current)
     if not r.sum() or not c.sum():
-        return float("inf")
+        return 0.0
     return float((r.size - 1) * (1 / r.sum() + 1 / c.sum()))
 
 

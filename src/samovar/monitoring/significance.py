@@ -1,0 +1,63 @@
+"""Could this difference be chance? A chi-square test of two histograms, and Holm's correction for asking many times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.special import chdtrc
+
+from samovar.profiles.psi import occupied
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+LEAST_EXPECTED = 5.0
+"""Bins in which fewer rows than this are expected are pooled: the chi-square distribution is wrong for them (Cochran, 1954)."""
+
+
+class Test(NamedTuple):
+    """Result of one test: Pearson's statistic, its degrees of freedom and the chance of one as large without drift."""
+
+    statistic: float
+    degrees: int
+    p_value: float
+
+
+def homogeneity(reference: Sequence[int], current: Sequence[int]) -> Test:
+    """Test whether two counts over the same bins come from one distribution (Pearson's chi-square of a 2 x B table)."""
+    r, c = occupied(reference, current)
+    if not r.sum() or not c.sum():
+        return Test(0.0, 0, 1.0)
+    table = np.stack(_pooled(r, c))
+    degrees = table.shape[1] - 1
+    if degrees < 1:
+        return Test(0.0, 0, 1.0)
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
+    statistic = float(((table - expected) ** 2 / expected).sum())
+    return Test(statistic, degrees, float(chdtrc(degrees, statistic)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values of one family, so that the chance of any false rejection stays under alpha (Holm, 1979)."""
+    corrected = [0.0] * len(p_values)
+    worst = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = worst
+    return corrected
+
+
+def _pooled(r: NDArray[np.float64], c: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pool the rarest bins until each holds enough expected rows of the smaller sample."""
+    order = np.argsort(r + c, kind="stable")
+    r, c = r[order], c[order]
+    expected = (r + c) * min(r.sum(), c.sum()) / (r.sum() + c.sum())
+    rare = int((expected < LEAST_EXPECTED).sum())
+    if rare and expected[:rare].sum() < LEAST_EXPECTED and rare < r.size:
+        rare += 1
+    if rare < 2:
+        return r, c
+    return np.append(r[:rare].sum(), r[rare:]), np.append(c[:rare].sum(), c[rare:])
