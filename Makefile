@@ -5,39 +5,69 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements/lock.txt
 STAMP := $(VENV)/.installed
-FIGURES := docs/figures
+UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo up down status check test e2e accept wheel clean
+.PHONY: help install lock demo up down status check format test e2e accept bench-loop wheel clean
 
 help: ## Show this help
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Create .venv with everything this repository needs
 
 $(BIN)/uv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Samovar needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Samovar needs Python 3.11 or newer: set PYTHON to one." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 $(STAMP): $(LOCK) pyproject.toml | $(BIN)/uv
-	@echo "Installing locked dependencies into $(VENV) (once; a few minutes on a first run) ..."
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r $(LOCK)
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@echo "Installing the locked dependencies into $(VENV) (once) ..."
+	@$(UV) pip install --quiet --compile-bytecode --require-hashes -r $(LOCK)
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --compile-bytecode -e .
 	@touch $@
 
-lock: $(BIN)/uv ## Resolve dependencies again (no addresses in the file)
-	$(BIN)/uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 \
+lock: $(BIN)/uv ## Resolve the dependencies again; the file holds no addresses
+	$(BIN)/uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 --upgrade \
 	  --generate-hashes --no-header --no-annotate --quiet -o $(LOCK)
 
-demo: $(STAMP) ## Run the whole loop on iris and fraud and verify it
-	$(BIN)/samovar demo
+demo: $(STAMP) ## Run the whole loop on iris and fraud and verify it from outside
+	@$(BIN)/samovar demo $(ARGS)
 
 up: $(STAMP) ## Start the local stack in the background
-	$(BIN)/samovar up --detach
+	@$(BIN)/samovar up --detach
 
 down: $(STAMP) ## Stop the local stack
-	$(BIN)/samovar down
+	@$(BIN)/samovar down
 
 status: $(STAMP) ## Show what runs and what is served
-	$(BIN)/samovar status
+	@$(BIN)/samovar status
+
+check: $(STAMP) ## The gate: format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(STAMP) ## Format and mend what can be mended mechanically
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format --quiet .
+
+test: $(STAMP) ## Every test that needs no whole stack, with coverage
+	$(BIN)/pytest -m "not e2e" -n 2 --dist loadfile --cov --cov-report=term:skip-covered --durations=10
+
+e2e: $(STAMP) ## The whole stack: the demo, its mutations, faults
+	$(BIN)/pytest tests/e2e -m e2e --timeout 900 --durations=10
+
+accept: $(STAMP) ## Long and statistical measurements; writes docs/figures/*.json
+	$(BIN)/python benchmarks/accept.py
+
+bench-loop: $(STAMP) ## Time and memory of the demo; writes build/bench/loop.json
+	$(BIN)/python benchmarks/loop.py
+
+wheel: $(STAMP) ## Build the wheel into dist/
+	@$(UV) build --wheel --no-build-isolation --quiet --out-dir dist
+	@ls dist
+
+clean: ## Remove what was built and every local state
+	rm -rf build dist .samovar .mypy_cache .ruff_cache .pytest_cache .coverage*
