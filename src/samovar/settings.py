@@ -53,7 +53,9 @@ def _read_secret(variable: str, path: Path) -> str:
 class Settings(BaseSettings):
     """All settings of all parts."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, populate_by_name=True
+    )
 
     # --- where things live -------------------------------------------------------------------------------------------------
     home: Path = Field(Path(".samovar"), validation_alias=_env("SAMOVAR_HOME"))
