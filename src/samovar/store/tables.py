@@ -1,9 +1,13 @@
 """Tables of the app database (SQLAlchemy Core). Migrations in ``store/migrations`` create them; nothing else does.
 
 Times are UTC. Digests are lower-case hex SHA-256. JSON columns hold what a person or a report reads, never what a query filters on.
+Text that comes from data (keys, labels, predictions) has no length: SQLite would not check one, PostgreSQL would.
 """
 
 from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     JSON,
@@ -17,8 +21,34 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+
+
+class Utc(TypeDecorator[dt.datetime]):
+    """A UTC time that comes back with its time zone; SQLite alone would drop it."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 - base class
+        """Refuse a time without a zone, since nobody knows what it means."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("times in the app database carry their time zone")
+        return value.astimezone(dt.UTC)
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 - base class
+        """Put the zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
 
 metadata = MetaData(
     naming_convention={
@@ -29,7 +59,7 @@ metadata = MetaData(
     }
 )
 
-_WHEN = DateTime(timezone=True)
+_WHEN = Utc()
 
 datasets = Table(
     "datasets",
@@ -55,7 +85,7 @@ quarantine = Table(
     Column("project", String(63), nullable=False),
     Column("batch", String(64), nullable=False),  # digest of the raw rows, accepted and rejected
     Column("row_index", Integer, nullable=False),  # position in the raw rows, from 0
-    Column("field", String(255), nullable=False),
+    Column("field", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("row", JSON, nullable=False),  # the whole row as it came
     Column("created_at", _WHEN, nullable=False),
@@ -72,8 +102,8 @@ predictions = Table(
     Column("role", String(16), nullable=False),  # champion | shadow
     Column("dataset", String(64), nullable=False),
     Column("row_index", Integer, nullable=False),
-    Column("key", String(255), nullable=False, default=""),
-    Column("prediction", String(255), nullable=False),
+    Column("key", Text, nullable=False, default=""),
+    Column("prediction", Text, nullable=False),
     Column("probability", Float),  # of the positive class, or of the predicted one
     Column("created_at", _WHEN, nullable=False),
     UniqueConstraint("model", "version", "dataset", "row_index"),
@@ -84,8 +114,8 @@ labels = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("project", String(63), nullable=False),
-    Column("key", String(255), nullable=False),
-    Column("label", String(255), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("label", Text, nullable=False),
     Column("observed_at", _WHEN, nullable=False),
     UniqueConstraint("project", "key"),
 )
@@ -135,7 +165,7 @@ pipeline_runs = Table(
     Column("project", String(63), nullable=False),
     Column("status", String(16), nullable=False),  # running | done | failed
     Column("attempts", Integer, nullable=False, default=1),
-    Column("result", JSON),
+    Column("result", JSON(none_as_null=True)),
     Column("error", Text),
     Column("started_at", _WHEN, nullable=False),
     Column("finished_at", _WHEN),

@@ -1,0 +1,84 @@
+"""Decisions: why an alias stands where it stands. Recorded before the alias moves, marked applied after it was seen there."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Literal
+
+import sqlalchemy as sa
+
+from samovar.store import query
+from samovar.store.tables import decisions
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+Kind = Literal["promote", "rollback", "set", "delete", "external"]
+Verdict = Literal["approved", "rejected", "advised"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One decision about an alias.
+
+    Attributes:
+        key: its identity, a digest: the same evidence gives the same decision.
+        kind: what made it: a gate, a rollback, a person's command, or a move that was made elsewhere.
+        model: registered model.
+        alias: the alias.
+        from_version: where the alias stood; None when it did not exist.
+        to_version: where it goes; None deletes it.
+        verdict: ``advised`` waits for a person (manual promotion).
+        reason: one sentence for people.
+        evidence: figures behind it.
+        actor: who or what decided.
+        project: the project, if one is concerned.
+        created_at: when it was made.
+        applied_at: when the alias was seen where the decision put it; None until then.
+    """
+
+    key: str
+    kind: Kind
+    model: str
+    alias: str
+    from_version: int | None
+    to_version: int | None
+    verdict: Verdict
+    reason: str
+    actor: str
+    evidence: dict[str, Any] = dataclasses.field(default_factory=dict)
+    project: str = ""
+    created_at: dt.datetime = dataclasses.field(default_factory=query.now)
+    applied_at: dt.datetime | None = None
+
+
+def record(connection: sa.Connection, decision: Decision) -> Decision:
+    """Store a decision and return it; where its key is known, return the one that was made then."""
+    query.insert(connection, decisions, dataclasses.asdict(decision))
+    return get(connection, decision.key) or decision
+
+
+def get(connection: sa.Connection, key: str) -> Decision | None:
+    """Return the decision with this key."""
+    return query.first(connection, Decision, query.select(decisions, Decision).where(decisions.c.key == key))
+
+
+def mark_applied(connection: sa.Connection, key: str, at: dt.datetime | None = None) -> None:
+    """Note when the alias was seen where the decision put it; the first time stays."""
+    statement = sa.update(decisions).where(decisions.c.key == key, decisions.c.applied_at.is_(None))
+    connection.execute(statement.values(applied_at=at or query.now()))
+
+
+def history(connection: sa.Connection, model: str, alias: str) -> list[Decision]:
+    """Return all decisions about an alias, oldest first."""
+    return query.all_(connection, Decision, _about(model, alias).order_by(decisions.c.id))
+
+
+def last_applied(connection: sa.Connection, model: str, alias: str) -> Decision | None:
+    """Return the decision that put the alias where Samovar last saw it."""
+    statement = _about(model, alias).where(decisions.c.applied_at.is_not(None))
+    return query.first(connection, Decision, statement.order_by(decisions.c.applied_at.desc(), decisions.c.id.desc()))
+
+
+def _about(model: str, alias: str) -> sa.Select[Any]:
+    return query.select(decisions, Decision).where(decisions.c.model == model, decisions.c.alias == alias)
