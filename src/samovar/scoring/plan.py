@@ -6,15 +6,17 @@ lives in memory (a sealed memory file that the agent keeps), so that a worker co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
-if TYPE_CHECKING:
-    from samovar.contracts.spec import ModelContract
+from samovar.contracts.spec import ModelContract  # noqa: TC001 - msgspec reads the annotation at run time
 
 FORMAT = 1
 """Raised when a plan written by one Samovar cannot be read by another; a worker refuses other formats."""
+
+Serialization = Literal["skops", "pickle"]
+"""How the ``sklearn`` engine's object is stored; ``pickle`` stands for cloudpickle too and needs trust."""
 
 Engine = Literal["sklearn", "pyfunc"]
 """``sklearn``: one scikit-learn object, called without mlflow. ``pyfunc``: any other flavour, through mlflow's pyfunc."""
@@ -26,6 +28,13 @@ class SignatureColumn(msgspec.Struct, frozen=True):
     name: str
     type: str
     required: bool = True
+
+
+class TensorInput(msgspec.Struct, frozen=True):
+    """The single unnamed tensor that a model logged with arrays takes; -1 in ``shape`` is any length."""
+
+    dtype: str
+    shape: tuple[int, ...]
 
 
 class ScorerPlan(msgspec.Struct, frozen=True):
@@ -43,9 +52,14 @@ class ScorerPlan(msgspec.Struct, frozen=True):
         files: path inside the model's folder -> bytes, of the files the engine needs.
         model_file: for ``sklearn``: the path of the serialised object in ``files``.
         contract: row, answer, classes and threshold; made from the signature for a model logged elsewhere.
-        signature: input columns of ``/invocations``; empty when the model has no column signature.
+        signature: input columns of ``/invocations``; empty when the model has no column signature. Columns of a signature
+            without names have empty names and count by position.
+        tensor: what the model takes instead of columns when its signature is one unnamed tensor.
         params: default values of the signature's params.
         example: input example as records, at most a few rows; empty when the model has none.
+        probe: body of ``/invocations`` with the whole input example, as MLflow stored it; empty when there is none.
+        serialization: how ``model_file`` is stored.
+        predict_fn: the method that ``/invocations`` answers with (MLflow's ``pyfunc_predict_fn``).
         notes: why the engine is what it is, in one sentence.
     """
 
@@ -63,6 +77,10 @@ class ScorerPlan(msgspec.Struct, frozen=True):
     signature: tuple[SignatureColumn, ...] = ()
     params: dict[str, Any] = {}
     example: tuple[dict[str, Any], ...] = ()
+    probe: bytes = b""
+    tensor: TensorInput | None = None
+    serialization: Serialization = "skops"
+    predict_fn: str = "predict"
     notes: str = ""
 
 

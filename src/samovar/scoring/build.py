@@ -1,0 +1,116 @@
+"""A model's files into a scorer plan: what it is, whether it may load, whether it answers its own input example."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from samovar.contracts import document
+from samovar.contracts.answers import default_response
+from samovar.contracts.signature import from_columns
+from samovar.contracts.spec import ContractSpec, ModelContract
+from samovar.errors import ContractError, ModelError
+from samovar.scoring import mlmodel, probe
+from samovar.scoring import plan as plans
+from samovar.scoring.engine import open_engine
+from samovar.scoring.plan import ScorerPlan
+
+if TYPE_CHECKING:
+    from samovar.scoring.request import BuildRequest
+
+_PROBE_LIMIT = 1 * 2**20  # bytes of input example that travel with a plan
+
+
+def build(request: BuildRequest) -> ScorerPlan:
+    """Turn a model version's files into a plan that has answered its own input example.
+
+    Raises:
+        Untrusted: the files may run code and ``request.trusted`` is False.
+        ModelError: the model cannot be read, does not load, or fails at its own input example.
+    """
+    try:
+        description = mlmodel.parse(request.files["MLmodel"])
+    except KeyError:
+        raise ModelError("The version's folder has no MLmodel file.", remedy="Log the model with mlflow.") from None
+    draft = _draft(request, description)
+    engine = open_engine(draft)
+    finished = msgspec.structs.replace(draft, contract=_finish(draft, engine.classes))
+    probe.check(finished, open_engine(finished) if finished.engine == "pyfunc" else engine)
+    return finished
+
+
+def _draft(request: BuildRequest, description: mlmodel.MLmodel) -> ScorerPlan:
+    native, why = _native(description)
+    signature = description.signature
+    return ScorerPlan(
+        format=plans.FORMAT,
+        model=request.model,
+        version=request.version,
+        label=request.label,
+        run_id=request.run_id,
+        digest=_digest(request.files),
+        engine="sklearn" if native else "pyfunc",
+        trusted=request.trusted,
+        files={name: data for name, data in request.files.items() if not native or name == description.model_file},
+        model_file=description.model_file if native else "",
+        contract=_contract(request, signature),
+        signature=signature.columns,
+        params=signature.params,
+        example=probe.records(request.files, description),
+        probe=_small(probe.body(request.files, description)),
+        tensor=signature.tensor,
+        serialization=description.serialization,
+        predict_fn=description.predict_fn,
+        notes=why,
+    )
+
+
+def _native(description: mlmodel.MLmodel) -> tuple[bool, str]:
+    if description.loader != "mlflow.sklearn":
+        return False, f"The flavor is loaded by {description.loader}, so mlflow's pyfunc answers."
+    if description.code:
+        return False, "The model brings its own code files, so mlflow's pyfunc answers."
+    if not description.signature.plain:
+        return False, "The signature has nested types, so mlflow's pyfunc answers."
+    return True, "A scikit-learn model, called without mlflow."
+
+
+def _contract(request: BuildRequest, signature: mlmodel.Signature) -> ModelContract:
+    """Take the contract that was logged with the version, else make one from the signature, else an empty one."""
+    if document.PATH in request.files:
+        try:
+            return document.load(request.files[document.PATH])
+        except ContractError as error:
+            raise ModelError(error.message, remedy=error.remedy) from None
+    try:
+        rows = from_columns(request.model, [msgspec.to_builtins(column) for column in signature.columns])
+    except ContractError:  # no column signature: /invocations only
+        rows = ContractSpec(name=request.model, fields=())
+    return ModelContract(contract=rows, response=default_response(rows, ()))
+
+
+def _finish(draft: ScorerPlan, classes: tuple[Any, ...]) -> ModelContract:
+    """Add what only the loaded model knows; a contract that contradicts the model is refused."""
+    contract = draft.contract
+    if contract.classes:
+        if classes and tuple(contract.classes) != classes:
+            raise ModelError("The contract's classes are not the model's.", remedy="Train and log the version again.")
+        return contract
+    if not classes:
+        return contract
+    positive = classes[1] if len(classes) == 2 else None
+    response = contract.response if contract.project else default_response(contract.contract, classes)
+    return msgspec.structs.replace(contract, classes=classes, positive=contract.positive or positive, response=response)
+
+
+def _small(body: bytes) -> bytes:
+    return body if len(body) <= _PROBE_LIMIT else b""
+
+
+def _digest(files: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(hashlib.sha256(name.encode()).digest() + hashlib.sha256(files[name]).digest())
+    return digest.hexdigest()

@@ -1,0 +1,121 @@
+"""The engine of any other flavor: mlflow's own pyfunc, on files that live in memory for as long as the load takes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from samovar.errors import ModelError, RequestError, SamovarError, Untrusted
+from samovar.scoring import trust
+from samovar.scoring.engine import Call, Scores
+from samovar.scoring.engines import answers, frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from samovar.contracts.spec import Scalar
+    from samovar.scoring.plan import ScorerPlan
+
+_TMPFS = Path("/dev/shm")  # noqa: S108 - memory, and the folder made in it is private
+
+
+class PyfuncEngine:
+    """Answers with ``mlflow.pyfunc``."""
+
+    def __init__(self, plan: ScorerPlan, model: Any) -> None:
+        self._plan = plan
+        self._model = model
+        self._plain = bool(plan.signature or plan.tensor)
+
+    @property
+    def classes(self) -> tuple[Scalar, ...]:
+        """The contract's classes: a pyfunc model does not name its own."""
+        return self._plan.contract.classes
+
+    def score(self, rows: Any, params: Mapping[str, Any] | None = None) -> Scores:
+        """See `samovar.scoring.engine.Engine`."""
+        return self._scores(self._call(frames.of_rows(rows, self._plan), params))
+
+    def predict_raw(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """See `samovar.scoring.engine.Engine`."""
+        return self._model.predict(data, params=dict(params) if params else None)
+
+    def invoke(self, call: Call) -> Any:
+        """See `samovar.scoring.engine.Engine`."""
+        data = frames.read(call, self._plan) if self._plain or call.form == "csv" else self._parsed(call)
+        return answers.builtin(self._call(data, call.params))
+
+    def _parsed(self, call: Call) -> Any:
+        """Let mlflow parse what only mlflow's types can say: nested columns, named tensors, type hints."""
+        from mlflow.pyfunc import scoring_server  # noqa: PLC0415 - seconds of imports that few models need
+
+        if self._model.metadata._is_signature_from_type_hint():  # noqa: SLF001 - as mlflow's own server asks
+            return call.data
+        try:
+            return scoring_server.infer_and_parse_data({call.form: call.data}, self._model.metadata.get_input_schema())
+        except Exception:  # noqa: BLE001 - mlflow's messages hold the submitted values
+            raise RequestError("The input does not fit the model's signature.", path=call.form) from None
+
+    def _call(self, data: Any, params: Mapping[str, Any] | None) -> Any:
+        try:
+            return self.predict_raw(data, params)
+        except SamovarError:
+            raise
+        except Exception as error:
+            if "schema" in getattr(error, "message", ""):  # only mlflow's errors have one
+                raise RequestError("The input does not fit the model's signature.") from None
+            raise ModelError(f"The model failed ({type(error).__name__}).") from error
+
+    def _scores(self, raw: Any) -> Scores:
+        """Read labels out of what the model returned; (n, classes) numbers are probabilities."""
+        if isinstance(raw, pd.DataFrame):
+            raw = raw.to_numpy() if len(raw.columns) == len(self.classes) > 1 else raw.iloc[:, 0]
+        array = np.asarray(raw)
+        if array.ndim == 2 and array.shape[1] == len(self.classes) and array.dtype.kind == "f":
+            return Scores(np.asarray(self.classes, dtype=object)[array.argmax(axis=1)], array)
+        return Scores(array.ravel() if array.ndim == 2 and array.shape[1] == 1 else list(array))
+
+
+def open_plan(plan: ScorerPlan) -> PyfuncEngine:
+    """Load the plan's model; raises Untrusted or ModelError."""
+    if not plan.trusted:
+        raise Untrusted("The model is loaded by code that was logged with it.", remedy=trust.remedy(plan.model, plan.version))
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "true"  # a person trusted it
+    import mlflow.pyfunc  # noqa: PLC0415 - after the environment is set
+
+    with _folder(plan.files) as folder:
+        try:
+            return PyfuncEngine(plan, mlflow.pyfunc.load_model(str(folder)))
+        except SamovarError:
+            raise
+        except Exception as error:
+            raise ModelError(
+                f"The model does not load ({type(error).__name__}).",
+                remedy="Install what its requirements.txt names, or log it with library versions like those installed here.",
+            ) from error
+
+
+@contextmanager
+def _folder(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """Put files into a private folder, in memory where the system has a memory file system."""
+    root = _TMPFS if os.access(_TMPFS, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="samovar-model-", dir=root))
+    try:
+        for name, data in files.items():
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts:
+                raise ModelError("The model's folder names a file outside of itself.")
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,111 @@
+"""The engine of scikit-learn models: the fitted object itself, loaded from memory, without mlflow."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import skops.io
+
+from samovar.errors import ModelError, RequestError, SamovarError, Untrusted
+from samovar.scoring import contents, trust
+from samovar.scoring.engine import Call, Scores
+from samovar.scoring.engines import answers, frames
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from samovar.contracts.spec import Scalar
+    from samovar.scoring.plan import ScorerPlan
+
+
+class SklearnEngine:
+    """Answers with one fitted estimator."""
+
+    def __init__(self, plan: ScorerPlan, model: Any) -> None:
+        self._plan = plan
+        self._model = model
+        self._classes = class_labels(model)
+        if not callable(getattr(model, plan.predict_fn, None)):
+            raise ModelError(f"The model has no method {plan.predict_fn}.", remedy="Log it with a pyfunc_predict_fn that it has.")
+
+    @property
+    def classes(self) -> tuple[Scalar, ...]:
+        """Class labels in the order of the probability columns."""
+        return self._classes
+
+    def score(self, rows: Any, params: Mapping[str, Any] | None = None) -> Scores:  # noqa: ARG002 - scikit-learn takes none
+        """See `samovar.scoring.engine.Engine`."""
+        data = frames.of_rows(rows, self._plan)
+        labels = np.asarray(self._call("predict", data))
+        return Scores(labels, np.asarray(self._call("predict_proba", data)) if self._classes else None)
+
+    def predict_raw(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ARG002 - scikit-learn takes none
+        """See `samovar.scoring.engine.Engine`."""
+        return getattr(self._model, self._plan.predict_fn)(data)
+
+    def invoke(self, call: Call) -> Any:
+        """See `samovar.scoring.engine.Engine`."""
+        return answers.builtin(self._call(self._plan.predict_fn, frames.read(call, self._plan)))
+
+    def _call(self, method: str, data: Any) -> Any:
+        try:
+            return getattr(self._model, method)(data)
+        except SamovarError:
+            raise
+        except Exception as error:
+            raise _judged(error, data, checked=bool(self._plan.signature or self._plan.tensor)) from error
+
+
+def _judged(error: Exception, data: Any, *, checked: bool) -> SamovarError:
+    """Say whose fault it is: scikit-learn raises ValueError for input that it does not take.
+
+    A model that raises it for every input does not come this far: it fails at its own input example.
+    """
+    unchecked = not checked and isinstance(error, TypeError | LookupError | AttributeError)
+    if isinstance(error, ValueError) or unchecked:
+        gap = next((str(name) for name in data.columns if data[name].isna().any()), "") if hasattr(data, "columns") else ""
+        if gap:
+            return RequestError("The model takes no missing value here.", path=gap)
+        return RequestError("The model does not take these values.", remedy="Compare the request with the model's input example.")
+    return ModelError(f"The model failed ({type(error).__name__}).")
+
+
+def class_labels(model: Any) -> tuple[Scalar, ...]:
+    """Return the classes of a classifier that gives probabilities, else ``()``; several outputs count as none."""
+    if not callable(getattr(model, "predict_proba", None)):
+        return ()
+    classes = getattr(model, "classes_", None)
+    if not isinstance(classes, np.ndarray) or classes.ndim != 1:
+        return ()
+    return tuple(classes.tolist())
+
+
+def open_plan(plan: ScorerPlan) -> SklearnEngine:
+    """Load the plan's model; raises Untrusted or ModelError."""
+    try:
+        data = plan.files[plan.model_file]
+    except KeyError:
+        raise ModelError("The model's file is missing from its folder.", remedy="Log the model again.") from None
+    return SklearnEngine(plan, _load(plan, data))
+
+
+def _load(plan: ScorerPlan, data: bytes) -> Any:
+    strangers = trust.untrusted(data) if plan.serialization == "skops" else ["pickle"]
+    if strangers and not plan.trusted:
+        raise Untrusted(trust.sentence(strangers), remedy=trust.remedy(plan.model, plan.version))
+    try:
+        if plan.serialization == "skops":
+            model = skops.io.loads(data, trusted=[*trust.allowed_types(), *strangers])
+        else:
+            model = pickle.loads(data)  # noqa: S301 - a person trusted it; cloudpickle's bytes are pickles
+    except Exception as error:
+        raise ModelError(
+            f"The model does not load ({type(error).__name__}).",
+            remedy="Log it with library versions like those installed here.",
+        ) from error
+    if not plan.trusted:
+        contents.check(model)
+    contents.calm(model)
+    return model

@@ -1,0 +1,48 @@
+"""What goes into a builder and what comes out: plain messages, so that a builder is one pipe in and one pipe out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from samovar.scoring.plan import ScorerPlan  # noqa: TC001 - msgspec reads the annotation at run time
+
+Condition = Literal["Built", "Untrusted", "Failed"]
+"""``Untrusted``: a person must decide. ``Failed``: the version cannot be served as it is."""
+
+
+class BuildRequest(msgspec.Struct, frozen=True):
+    """One model version to turn into a plan.
+
+    Attributes:
+        model: registered model.
+        version: registry version number.
+        run_id: MLflow run that logged it.
+        label: what answers call the version: its ``semver`` tag, else ``v<version>``.
+        files: every file of the model's folder, path -> bytes.
+        trusted: whether a person trusted this version's code.
+    """
+
+    model: str
+    version: int
+    run_id: str
+    label: str
+    files: dict[str, bytes]
+    trusted: bool = False
+
+
+class BuildResult(msgspec.Struct, frozen=True):
+    """What a builder says: a plan, or why there is none.
+
+    Attributes:
+        condition: how it went.
+        plan: the plan when ``Built``.
+        message: what is wrong, one sentence.
+        remedy: what to do about it.
+    """
+
+    condition: Condition
+    plan: ScorerPlan | None = None
+    message: str = ""
+    remedy: str = ""
