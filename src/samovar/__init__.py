@@ -9,11 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# Not lazy: importing the module `samovar.project` binds it to this name, and the decorator must be bound after it, once for all.
+from samovar.project import project
+
 __version__ = "0.1.0"
 
 _HOMES = {
     "samovar.contracts.declare": ("Answer", "Contract", "Doc", "Key", "Log", "MaxLength", "Range", "Response", "Text"),
-    "samovar.project": ("SLO", "CandidateSpec", "Drift", "Gate", "Project", "Quality", "Window", "project"),
+    "samovar.project": ("SLO", "CandidateSpec", "Drift", "Gate", "Project", "Quality", "Window"),
     "samovar.errors": ("SamovarError",),
     "samovar.pipelines.api": ("ingest", "train", "promote", "infer", "monitor", "retrain", "rollback", "drift_inject"),
 }
@@ -39,9 +42,8 @@ if TYPE_CHECKING:
     from samovar.project import Project as Project
     from samovar.project import Quality as Quality
     from samovar.project import Window as Window
-    from samovar.project import project as project
 
-__all__ = ["__version__", *_MODULES, *sorted(_WHERE)]  # noqa: PLE0604 - built from the table above
+__all__ = ["__version__", "project", *_MODULES, *sorted(_WHERE)]  # noqa: PLE0604 - built from the table above
 
 
 def __getattr__(name: str) -> Any:
