@@ -1,0 +1,1 @@
+"""The protocols an endpoint speaks: bytes of a body in, a builtin answer out."""

@@ -1,0 +1,159 @@
+"""One endpoint worker's server: load the model, accept on an inherited socket, leave without losing a request.
+
+Leaving (`EndpointServer.drain`) closes only this process's copy of the listener: another worker keeps accepting on the same
+socket. Idle connections are not closed, because a request may be on its way in one: whatever still comes is answered with
+``Connection: close``, and the worker leaves when no connection is left or its time is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from samovar import logs
+from samovar.errors import ModelError
+from samovar.scoring import probe
+from samovar.scoring.engine import open_engine
+from samovar.serving.app import EndpointApp
+from samovar.serving.config import EndpointConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from samovar.scoring.plan import ScorerPlan
+
+log = logs.get_logger(__name__)
+
+_TICK = 0.02  # seconds between two looks at the open connections while leaving
+_LAST_CALL = 1.0  # seconds that answers under way get after the drain's time is over
+_BACKLOG = 2048
+
+
+class EndpointServer:
+    """Serves one plan.
+
+    Args:
+        plan: the version.
+        config: the endpoint.
+    """
+
+    def __init__(self, plan: ScorerPlan, config: EndpointConfig) -> None:
+        self._plan = plan
+        self._config = config
+        self._app: EndpointApp | None = None
+        self._state = ServerState()
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._leaving: asyncio.Event | None = None
+        self._drained = False
+
+    def load(self) -> None:
+        """Open the model and let it answer its own input example.
+
+        Raises:
+            Untrusted: the files may run code and nobody trusted them.
+            ModelError: it does not load or does not answer.
+        """
+        engine = open_engine(self._plan)
+        probe.check(self._plan, engine)
+        self._app = EndpointApp(self._plan, self._config, engine)
+
+    async def serve(self, listener: socket.socket, *, on_accepting: Callable[[], None]) -> None:
+        """Answer requests until drained.
+
+        Args:
+            listener: a listening TCP socket; this call owns it and closes it.
+            on_accepting: called once, when requests are accepted.
+        """
+        if self._app is None:
+            raise ModelError("The endpoint has no model yet.", remedy="Call load() first.")
+        leaving = self._begin()
+        listener.setblocking(False)
+        with contextlib.suppress(OSError):  # 40 ms a request if the owner forgot it (Nagle and delayed ACK)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        server = await self._loop_of().create_server(self._protocol(), sock=listener, backlog=_BACKLOG)
+        clock = asyncio.create_task(self._date())
+        try:
+            on_accepting()
+            await leaving.wait()
+            self._app.draining = True
+            server.close()
+            listener.close()
+            await self._last_requests()
+        finally:
+            server.close()
+            clock.cancel()
+            self._app.close()
+
+    def drain(self) -> None:
+        """Begin to leave; may be called from any thread, at any time, more than once."""
+        with self._lock:
+            self._drained = True
+            if self._loop is not None and self._leaving is not None:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: there is nothing left to leave
+                    self._loop.call_soon_threadsafe(self._leaving.set)
+
+    def _begin(self) -> asyncio.Event:
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            self._leaving = asyncio.Event()
+            if self._drained:
+                self._leaving.set()
+            return self._leaving
+
+    def _loop_of(self) -> asyncio.AbstractEventLoop:
+        assert self._loop is not None
+        return self._loop
+
+    def _protocol(self) -> Callable[[], asyncio.Protocol]:
+        application: Any = self._app  # our own spelling of ASGI's types
+        config = uvicorn.Config(
+            application,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=self._config.keep_alive_seconds,
+        )
+        config.load()
+        protocol: Any = config.http_protocol_class
+        return lambda: protocol(config=config, server_state=self._state, app_state={})
+
+    async def _date(self) -> None:
+        """Keep the Date header; uvicorn's own server would, but its way to stop closes idle connections."""
+        while True:
+            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+            await asyncio.sleep(1)
+
+    async def _last_requests(self) -> None:
+        """Wait until no connection is left; what has come is answered and told to go elsewhere."""
+        if not await self._empty(self._config.drain_seconds):
+            for connection in list(self._state.connections):
+                connection.shutdown()  # closes what is idle; what is answering closes after its answer
+            if not await self._empty(_LAST_CALL):
+                log.warning("left with requests unanswered", connections=len(self._state.connections))
+
+    async def _empty(self, seconds: float) -> bool:
+        """Tell whether no connection was left within ``seconds``; twice in a row, since one may just be accepted."""
+        deadline = time.monotonic() + seconds
+        quiet = 0
+        while quiet < 2:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_TICK)
+            quiet = 0 if self._state.connections else quiet + 1
+        return True
+
+
+__all__ = ["EndpointConfig", "EndpointServer"]
