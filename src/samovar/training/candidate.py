@@ -1,0 +1,142 @@
+"""One candidate from specification to fitted model: search, out-of-fold probabilities, calibration, final fit.
+
+Runs in a process of its own, which imports neither mlflow nor polars.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedKFold
+
+from samovar.training import builders, calibration, canonical
+from samovar.training.job import Job, Progress, Trained
+from samovar.training.metrics import value
+from samovar.training.outcomes import Outcome, class_indices
+from samovar.training.search import search, space_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from samovar.project import CandidateSpec
+
+_FOLDS = 3
+_FEW = 2000
+"""Below so many training rows a trial is judged on all folds, for one of them would be noise; above, on one fold."""
+_LATENCY_CALLS = 15
+
+
+class Candidate:
+    """The work on one candidate."""
+
+    def __init__(self, job: Job, spec: CandidateSpec, report: Callable[[Progress], None]) -> None:
+        self._job = job
+        self._spec = spec
+        self._report = report
+        self._rows = pd.DataFrame(dict(job.train))
+        self._truth = class_indices(job.labels.tolist(), job.classes)
+        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=job.seed)
+        self._folds = list(folds.split(self._rows, self._truth))
+        self._total = (spec.trials if space_of(spec) else 0) + 2
+
+    def train(self) -> Trained:
+        """Do all of it; raises what building or fitting the estimator raises."""
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a short search is meant to be short
+        began = time.monotonic()
+        params = self._search()
+        self._tell(self._total - 2)
+        estimator = self._build(params)
+        raw = self._out_of_fold(estimator)
+        self._tell(self._total - 1)
+        better = calibration.mended(raw, estimator, self._folds) if raw.positive is not None else None
+        if better is not None:
+            estimator = calibration.calibrated(estimator, self._folds)
+        estimator.fit(self._rows, self._job.labels)
+        trained = self._trained(params, estimator, better or raw, "none" if better is None else "sigmoid", began)
+        self._tell(self._total, trained.selection)
+        return trained
+
+    def _trained(self, params: dict[str, Any], estimator: Any, out_of_fold: Outcome, method: str, began: float) -> Trained:
+        held_out = pd.DataFrame(dict(self._job.held_out))
+        model = canonical.dumps(estimator)
+        return Trained(
+            name=self._spec.name,
+            kind=self._spec.kind,
+            params=params,
+            model=model,
+            types=canonical.untrusted_types(model),
+            calibration=method,
+            selection=value(self._job.metric, out_of_fold),
+            out_of_fold=out_of_fold,
+            held_out=_probabilities(estimator, held_out),
+            latency_ms=_latency(estimator, held_out),
+            seconds=time.monotonic() - began,
+            requirements=_requirements(estimator, model),
+        )
+
+    def _search(self) -> dict[str, Any]:
+        judged = self._folds if len(self._rows) < _FEW else self._folds[:1]
+
+        def score(params: dict[str, Any]) -> float:
+            estimator = self._build(params)
+            parts = [self._fold(estimator, *fold) for fold in judged]
+            rows = np.concatenate([fold[1] for fold in judged])
+            return value(self._job.metric, self._outcome(rows, np.concatenate(parts)))
+
+        return search(
+            self._spec,
+            score,
+            seed=self._job.seed,
+            storage=self._job.storage,
+            study=f"{self._job.study}-{self._spec.name}",
+            on_trial=self._tell,
+        )
+
+    def _build(self, params: dict[str, Any]) -> Any:
+        return builders.build(self._spec, self._job.contract, params, self._job.seed)
+
+    def _out_of_fold(self, estimator: Any) -> Outcome:
+        probabilities = np.empty((len(self._rows), len(self._job.classes)))
+        for others, fold in self._folds:
+            probabilities[fold] = self._fold(estimator, others, fold)
+        return self._outcome(np.arange(len(self._rows)), probabilities)
+
+    def _fold(self, estimator: Any, others: np.ndarray, fold: np.ndarray) -> np.ndarray:
+        fitted = estimator.fit(self._rows.iloc[others], self._job.labels[others])
+        return _probabilities(fitted, self._rows.iloc[fold])
+
+    def _outcome(self, rows: np.ndarray, probabilities: np.ndarray) -> Outcome:
+        return Outcome(self._truth[rows], probabilities, self._job.positive)
+
+    def _tell(self, done: int, best: float | None = None) -> None:
+        self._report(Progress(self._spec.name, done, self._total, best))
+
+
+def _probabilities(estimator: Any, rows: pd.DataFrame) -> np.ndarray:
+    return np.asarray(estimator.predict_proba(rows), dtype=np.float64)
+
+
+def _latency(estimator: Any, rows: pd.DataFrame) -> float:
+    """Median milliseconds of one one-row prediction."""
+    times = []
+    for position in range(_LATENCY_CALLS):
+        row = rows.iloc[[position % len(rows)]]
+        began = time.perf_counter()
+        estimator.predict_proba(row)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times) * 1000)
+
+
+def _requirements(estimator: Any, model: bytes) -> dict[str, str]:
+    """Distributions to pin: those that every model needs, and those that its own types come from."""
+    modules = {"sklearn", "skops", "numpy", "pandas", type(estimator).__module__.partition(".")[0]}
+    modules |= {name.partition(".")[0] for name in canonical.untrusted_types(model)}
+    owners = importlib.metadata.packages_distributions()
+    names = {name for module in modules for name in owners.get(module, ())} - {"samovar"}
+    return {name: importlib.metadata.version(name) for name in sorted(names)}

@@ -1,0 +1,105 @@
+"""Candidates trained side by side, each in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+import cloudpickle
+
+from samovar.errors import ModelError
+from samovar.training import zygote
+from samovar.training.job import Failed, Job, Progress, Trained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from samovar.project import CandidateSpec
+
+    Report = Callable[[str, int, int, float | None], None]
+    """``report(candidate, done, total, best score so far)``."""
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+"""Candidates share the cores as processes; one thread each also makes sums, and so models, the same every time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What came of the candidates, in the order of their declaration."""
+
+    trained: tuple[Trained, ...]
+    failed: tuple[Failed, ...]
+
+
+def train_all(job: Job, at_once: int, report: Report | None = None) -> Outcomes:
+    """Train every candidate of a job, ``at_once`` at a time.
+
+    Raises:
+        ModelError: no candidate could be trained.
+    """
+    with tempfile.TemporaryFile() as noise:
+        command = [sys.executable, "-m", "samovar.training.zygote"]
+        environment = os.environ | _ONE_THREAD | {"PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise)
+        with process:
+            try:
+                outcomes = _converse(process, job, at_once, report)
+            finally:
+                process.kill()  # nothing is left to do; after an error or Ctrl-C nobody waits for the rest
+        missing = {spec.name for spec in job.specs} - set(outcomes)
+        lost = {name: Failed(name, _last_line(noise)) for name in missing}
+    every = outcomes | lost
+    found = [every[spec.name] for spec in job.specs]
+    trained = tuple(one for one in found if isinstance(one, Trained))
+    failed = tuple(one for one in found if isinstance(one, Failed))
+    if not trained:
+        reasons = "; ".join(f"{one.name}: {one.reason}" for one in failed)
+        raise ModelError(f"No candidate could be trained. {reasons}", remedy="Mend the candidates or the data, then train again.")
+    return Outcomes(trained, failed)
+
+
+def _converse(process: subprocess.Popen[bytes], job: Job, at_once: int, report: Report | None) -> dict[str, Trained | Failed]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    found: dict[str, Trained | Failed] = {}
+    try:
+        zygote.write(process.stdin, (sys.path, at_once))
+        zygote.write(process.stdin, _portable(job))
+        process.stdin.close()
+    except BrokenPipeError:  # it died while loading; its last words are in the noise
+        return found
+    for message in zygote.read(process.stdout):
+        if isinstance(message, Progress):
+            if report is not None:
+                report(message.name, message.done, message.total, message.best)
+        else:
+            found[message.name] = message
+    return found
+
+
+def _portable(job: Job) -> bytes:
+    """Pickle a job so that builders from a project file, a notebook or a script arrive: by value where nobody could import them."""
+    for spec in job.specs:
+        if (module := _unimportable(spec)) is not None:
+            cloudpickle.register_pickle_by_value(module)
+    data: bytes = cloudpickle.dumps(job, protocol=5)
+    return data
+
+
+def _unimportable(spec: CandidateSpec) -> Any:
+    name = getattr(spec.build, "__module__", None)
+    module = sys.modules.get(name) if name else None
+    if module is None or name == "__main__" or "." in str(name):
+        return None  # cloudpickle takes __main__ by value by itself; a package was imported, so it can be again
+    return module if importlib.machinery.PathFinder.find_spec(str(name)) is None else None
+
+
+def _last_line(noise: IO[bytes]) -> str:
+    noise.seek(0)
+    lines = noise.read().decode(errors="replace").strip().splitlines()
+    return lines[-1][:200] if lines else "its process ended without a word"
