@@ -85,13 +85,14 @@ class ServiceKeeper:
         return None
 
     def _unwritten(self) -> list[Identity]:
-        """Processes of this service by their marks and command line."""
+        """Processes that some supervisor started as this service, by their marks and command line.
+
+        A service may have named itself ``samovar: NAME`` since. What it started in turn differs in its command line, and a fork
+        of it leads no session.
+        """
+        names = (self._service.argv, (f"samovar: {self._service.name}",))
         running = processes.marked(self._plan.stack)
-        return [
-            one
-            for one, service in running.items()
-            if service == self._service.name and processes.command(one.pid) == self._service.argv and os.getsid(one.pid) == one.pid
-        ]
+        return [one for one, service in running.items() if service == self._service.name and processes.leads(one.pid, names)]
 
     def _start(self) -> int | None:
         self._well_since = None

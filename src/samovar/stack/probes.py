@@ -37,7 +37,7 @@ def _http(url: str, timeout: float) -> bool:
 
 
 def _unix(path: str, timeout: float) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.settimeout(timeout)
         connection.connect(path)
     return True

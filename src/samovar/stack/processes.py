@@ -155,9 +155,13 @@ def marked(stack: str) -> dict[Identity, str]:
     return found
 
 
-def command(pid: int) -> tuple[str, ...]:
-    """Command line of a process; empty when it is gone."""
-    return tuple(word.decode(errors="replace") for word in _words(pid, "cmdline"))
+def leads(pid: int, commands: Iterable[tuple[str, ...]]) -> bool:
+    """Whether the process leads a session and runs one of the command lines."""
+    try:
+        leader = os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+    return leader and tuple(word.decode(errors="replace") for word in _words(pid, "cmdline")) in commands
 
 
 def kill_group(leader: Identity, stack: str) -> None:

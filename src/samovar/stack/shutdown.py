@@ -10,6 +10,9 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from samovar import logs
+from samovar.autoserve.link import AgentLink
+from samovar.errors import SamovarError
 from samovar.stack import processes
 from samovar.stack.launch import KEEPERS
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from samovar.stack.processes import Identity
     from samovar.stack.state import Plan, RunDir
 
+AGENT = "agent"
+_log = logs.get_logger(__name__)
 _KEEPER_SECONDS = 5.0
 _STRAY_SECONDS = 3.0
 _ROUNDS = 20
@@ -40,6 +45,8 @@ def stop_services(run: RunDir, plan: Plan) -> None:
     state = run.state()
     for service in reversed(plan.services):
         known = state.services.get(service.name)
+        if service.name == AGENT:
+            _dismiss_workers(run)
         if known is not None and known.identity is not None:
             _end([known.identity], service.grace)
             processes.kill_group(known.identity, plan.stack)
@@ -48,6 +55,14 @@ def stop_services(run: RunDir, plan: Plan) -> None:
         if not left:
             return
         _end(left, _STRAY_SECONDS)
+
+
+def _dismiss_workers(run: RunDir) -> None:
+    """End the workers through their agent, so that they answer what they have; they run in sessions of their own."""
+    try:
+        AgentLink(run.path).shutdown()
+    except SamovarError as error:
+        _log.warning("workers were not dismissed in order", reason=str(error))
 
 
 def _stop_keepers(plan: Plan) -> None:

@@ -29,7 +29,8 @@ class Probe(msgspec.Struct, frozen=True):
     """How a service shows that it is well.
 
     Attributes:
-        kind: ``http``: GET of the URL answers 200; ``unix``: the socket accepts; ``beat``: the file was touched a moment ago.
+        kind: ``http``: GET of the URL answers 200; ``unix``: the packet socket accepts; ``beat``: the file was touched a moment
+            ago.
         target: URL or path.
     """
 
@@ -159,9 +160,9 @@ class RunDir:
 
     def clear(self) -> None:
         """Forget the stack. Locks stay: to remove one would race with whoever waits for it."""
-        for name in ("addresses", "state", "supervisor", "guardian", "plan"):
-            (self.path / f"{name}.json").unlink(missing_ok=True)
-        (self.path / "stopping").unlink(missing_ok=True)
+        for file in self.path.iterdir():
+            if file.suffix != ".lock" and not file.is_dir():
+                file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def lock(self, name: str, seconds: float = 0.0) -> Iterator[bool]:
@@ -179,6 +180,7 @@ class RunDir:
             return None
 
     def _write(self, name: str, content: object) -> None:
+        # No fsync: what these files say ends with the boot anyway, and the supervisor must not wait for a disk.
         temporary = self.path / f".{name}.{os.getpid()}"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "wb") as file:  # noqa: PTH123 - opened by descriptor for its mode

@@ -1,0 +1,127 @@
+"""What `samovar up` runs: the services as data, out of the settings."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, SecretStr
+
+from samovar import addresses
+from samovar.settings import LOOPBACK
+from samovar.stack import ports
+from samovar.stack.state import Plan, Probe, Service
+
+if TYPE_CHECKING:
+    from samovar.settings import Settings
+
+_SMALL = {
+    "MALLOC_ARENA_MAX": "2",  # glibc's default of eight arenas a core costs tens of megabytes in threaded servers
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PYTHONUNBUFFERED": "1",  # the log of a process that was killed ends with its last line
+}
+_SECRET = {"home", "database_url", "lake_url", "optuna_storage", "mlflow_tracking_uri"}
+"""Fields not passed on in the plan: ``home`` is passed as an absolute path, a URL may hold a password."""
+AGENT_SOCKET = "agent.sock"
+SCHEDULER_BEAT = "scheduler.beat"
+
+
+def make_plan(settings: Settings, chosen: dict[str, int]) -> Plan:
+    """Say what shall run for these settings on these ports."""
+    urls = {name: f"http://{LOOPBACK}:{port}" for name, port in chosen.items()}
+    env = {
+        **_SMALL,
+        **_explicit(settings),
+        "SAMOVAR_HOME": str(settings.state),
+        "SAMOVAR_AUTOSERVE_PORT": str(chosen[addresses.AUTOSERVE]),
+    }
+    services = []
+    if local_mlflow(settings):
+        env["MLFLOW_TRACKING_URI"] = urls[addresses.MLFLOW]
+        services.append(_mlflow(settings, urls[addresses.MLFLOW], chosen[addresses.MLFLOW]))
+    else:
+        urls[addresses.MLFLOW] = _without_secrets(settings.mlflow_tracking_uri or "")
+        if settings.mlflow_tracking_uri == urls[addresses.MLFLOW]:  # else it holds a password, and stays in the environment
+            env["MLFLOW_TRACKING_URI"] = urls[addresses.MLFLOW]
+    services += [_agent(settings, env), _controller(urls[addresses.AUTOSERVE], env), _scheduler(settings, env)]
+    return Plan(stack=secrets.token_hex(8), logs=str(settings.state / "logs"), services=tuple(services), addresses=urls)
+
+
+def local_mlflow(settings: Settings) -> bool:
+    """Whether the stack runs an MLflow server of its own.
+
+    It does unless another one is named. A tracking URI that is the stack's own address (exported in the shell for the plain
+    MLflow client) names no other.
+    """
+    if settings.mlflow_tracking_uri is None:
+        return True
+    named = urlsplit(settings.mlflow_tracking_uri)
+    own = ports.kept(settings).get(addresses.MLFLOW)
+    return own is not None and named.hostname in (LOOPBACK, "localhost") and named.port == own
+
+
+def _explicit(settings: Settings) -> dict[str, str]:
+    """Settings that were given, as the variables that children read: also those that came as arguments in Python.
+
+    What is or may hold a secret is left out, since the plan is a file; children inherit it from the caller's environment.
+    """
+    found = {}
+    for name in settings.model_fields_set - _SECRET:
+        value, alias = getattr(settings, name), type(settings).model_fields[name].validation_alias
+        if isinstance(alias, AliasChoices) and not isinstance(value, SecretStr | None):
+            found[str(alias.choices[0])] = str(value)
+    return found
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _module(name: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", name, *arguments)
+
+
+def _mlflow(settings: Settings, url: str, port: int) -> Service:
+    """MLflow on SQLite; whatever the caller's shell exports, it is no client of another server."""
+    return Service(
+        name="mlflow",
+        argv=_module("samovar.registry.server", "--folder", str(settings.state / "mlflow"), "--port", str(port)),
+        env=_SMALL,
+        drop=("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"),
+        probe=Probe("http", f"{url}/health"),
+        address=url,
+    )
+
+
+def _agent(settings: Settings, env: dict[str, str]) -> Service:
+    socket = str(settings.run_dir / AGENT_SOCKET)
+    options = [f"--run-dir={settings.run_dir}", f"--port-base={settings.endpoint_port_base}"]
+    options += [f"--drain-seconds={settings.drain_seconds}", f"--body-limit-mb={settings.body_limit_mb}"]
+    options += [f"--log-level={settings.log_level}", f"--log-format={settings.log_format}"]
+    return Service(
+        name="agent",
+        argv=_module("samovar.autoserve.agent", *options),
+        env=env,
+        probe=Probe("unix", socket),
+    )
+
+
+def _controller(url: str, env: dict[str, str]) -> Service:
+    return Service(
+        name="autoserve", argv=_module("samovar.autoserve"), env=env, probe=Probe("http", f"{url}/healthz"), address=url, grace=5
+    )
+
+
+def _scheduler(settings: Settings, env: dict[str, str]) -> Service:
+    return Service(
+        name="scheduler",
+        argv=_module("samovar.stack.scheduler"),
+        env=env,
+        probe=Probe("beat", str(settings.run_dir / SCHEDULER_BEAT)),
+        grace=5,
+    )
