@@ -112,14 +112,25 @@ def _check_boosted(predictor: Any) -> None:
 
 
 def _check_owner(owner: Any, held: Any) -> None:
-    """An estimator hands its columns to its trees unchecked: none may look beyond them."""
-    for part in parts(held):
-        if isinstance(part, Tree):
-            _require(part.n_features <= owner.n_features_in_)
+    """An ensemble hands its columns to its own trees unchecked: none may look beyond them."""
+    for part in _flat(held):
+        tree = part if isinstance(part, Tree) else getattr(part, "tree_", None)
+        if isinstance(tree, Tree):
+            _require(tree.n_features <= owner.n_features_in_)
         elif isinstance(part, TreePredictor):
             inner = part.nodes["is_leaf"] == 0
             index = part.nodes["feature_idx"][inner]
             _require(np.all((index >= 0) & (index < owner.n_features_in_)))
+
+
+def _flat(held: Any) -> Iterator[Any]:
+    if isinstance(held, np.ndarray):
+        held = held.ravel().tolist()
+    if isinstance(held, list | tuple):
+        for item in held:
+            yield from _flat(item)
+    else:
+        yield held
 
 
 def _check_sparse(matrix: Any) -> None:
@@ -128,8 +139,8 @@ def _check_sparse(matrix: Any) -> None:
 
 
 def _check_support(model: Any) -> None:
-    count = int(np.sum(model._n_support))  # noqa: SLF001 - what libsvm is handed
-    _require(np.all(model._n_support >= 0))  # noqa: SLF001
+    count = int(np.sum(model.n_support_))
+    _require(np.all(model.n_support_ >= 0) and len(model._n_support) >= 2)  # noqa: SLF001 - what libsvm is handed
     _require(model.support_vectors_.shape[0] == count and len(model.support_) == count)
     _require(model._dual_coef_.shape[1] == count)
     for name in ("support_vectors_", "_dual_coef_"):
