@@ -90,6 +90,16 @@ class Lake:
                 raise NotFound(f"There is no snapshot {url}.", remedy="Run `samovar ingest` again.") from None
         return _checked(data, url)
 
+    def lacks(self, url: str) -> bool:
+        """Return whether a snapshot that belongs into this lake is not there (any more).
+
+        Raises:
+            StoreUnavailable: the lake cannot be read.
+        """
+        name = url.removeprefix(f"{self.root}/")
+        with self._translated():
+            return name != url and not self._files.exists(name)
+
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
