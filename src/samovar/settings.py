@@ -53,9 +53,8 @@ def _read_secret(variable: str, path: Path) -> str:
 class Settings(BaseSettings):
     """All settings of all parts."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, populate_by_name=True
-    )
+    # Not populate_by_name: environment variables called like a field (HOME!) would then be taken for settings.
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
     # --- where things live -------------------------------------------------------------------------------------------------
     home: Path = Field(Path(".samovar"), validation_alias=_env("SAMOVAR_HOME"))
@@ -146,15 +145,25 @@ class Settings(BaseSettings):
 def load(**overrides: Any) -> Settings:
     """Read the settings now.
 
+    Args:
+        overrides: values by field name; they win over the environment.
+
     Raises:
         SettingsError: a value is wrong; the message names the variable and what was expected, never the value.
     """
     try:
-        return Settings(**overrides)
+        return Settings(**{_variable(name): value for name, value in overrides.items()})
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "settings"
         raise SettingsError(f"{where}: {first['msg']}.", remedy="Correct the environment variable or the line in .env.") from None
+
+
+def _variable(name: str) -> str:
+    """Return the environment variable that a field is read from; other names (``_env_file``) stay as they are."""
+    field = Settings.model_fields.get(name)
+    alias = field.validation_alias if field is not None else None
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name
 
 
 @functools.cache
