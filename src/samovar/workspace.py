@@ -139,6 +139,11 @@ def add(name: str, target: str, start: Path | None = None) -> Path:
     return file
 
 
+def is_module(name: str) -> bool:
+    """Whether Python finds another module under this name, which a project's file of that name would hide."""
+    return name in sys.stdlib_module_names or (name not in _loaded and importlib.util.find_spec(name) is not None)
+
+
 def _files(start: Path | None) -> list[tuple[Path, tuple[str, ...]]]:
     """Return the nearest ``samovar.toml`` and the nearest ``pyproject.toml`` that speaks of projects, in this order."""
     folder = (start or Path.cwd()).absolute()

@@ -1,0 +1,224 @@
+"""Commands of the loop: ``ingest``, ``train``, ``promote``, ``infer``, ``monitor``, ``retrain``, ``rollback``, ``drift inject``."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from samovar.cli import output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+
+_PANEL = "The loop"
+
+Dataset = Annotated[
+    str | None, typer.Option("--dataset", metavar="DIGEST", help="A dataset by (the start of) its digest; the latest if left out.")
+]
+Moment = Annotated[dt.datetime | None, typer.Option(help="Time in UTC, such as 2026-01-31 or 2026-01-31T12:00:00.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (ingest, train, promote, infer, monitor, retrain, rollback):
+        app.command(rich_help_panel=_PANEL)(command)
+    drift = typer.Typer(no_args_is_help=True, help="Make a drifted batch, to see what happens.")
+    drift.command("inject")(drift_inject)
+    app.add_typer(drift, name="drift", rich_help_panel=_PANEL)
+
+
+def ingest(project: output.ProjectName, *, start: Moment = None, end: Moment = None, as_json: output.Json = False) -> None:
+    """Read the project's source: good rows become a dataset, bad ones go to quarantine."""
+    from samovar.pipelines import api
+    from samovar.project import Window
+
+    settings = output.prepare()
+    window = Window(_utc(start), _utc(end))
+    with output.busy(f"Reading {project}", as_json=as_json):
+        result = api.ingest(project, window, settings=settings)
+
+    def show(console: Console) -> None:
+        _headline(console, project, f"{result['rows']:,} rows accepted, {result['rejected']:,} in quarantine", result)
+        pairs = {"dataset": result["dataset"][:12], "anomalies": [_anomaly(found) for found in result["anomalies"]]}
+        console.print(output.facts(pairs))
+        for reason, count in result["reasons"].items():
+            console.print(f"  [yellow]{count:>5}[/] {output.cell(reason)}")
+
+    output.emit(result, show, as_json=as_json)
+
+
+def train(
+    project: output.ProjectName,
+    *,
+    dataset: Dataset = None,
+    kind: Annotated[list[str] | None, typer.Option("--kind", help="Train only this candidate; may be repeated.")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Train the candidates, and register the best as a new version with the alias of challengers."""
+    from samovar.pipelines import api
+
+    settings = output.prepare()
+    with _candidate_bars(as_json=as_json) as advance:
+        result = api.train(project, dataset=dataset, kinds=tuple(kind or ()), progress=advance, settings=settings)
+
+    def show(console: Console) -> None:
+        words = f"registered [bold]{output.cell(result['model'])} v{result['version']}[/] ({output.cell(result['kind'])})"
+        _headline(console, project, words, result)
+        table = output.table("", "candidate", f">{result['metric']}")
+        for row in sorted(result["candidates"], key=lambda row: -row["value"]):
+            table.add_row(output.cell(row.get("name", row["kind"])), f"{row['value']:.4f}")
+        console.print(table)
+        console.print(output.facts({"dataset": result["dataset"][:12], "interval": result["interval"], "run": result["run_id"]}))
+        console.print(f"\n[dim]Next: samovar promote {project}[/]")
+
+    output.emit(result, show, as_json=as_json)
+
+
+def promote(
+    project: output.ProjectName,
+    *,
+    version: Annotated[int | None, typer.Option("--version", min=1, help="A version; the challenger if left out.")] = None,
+    require: Annotated[bool, typer.Option("--require", help="Exit with 1 when the gate says no.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Put a challenger before the gate; if it passes, it takes the champion's alias."""
+    from samovar.pipelines import api
+
+    settings = output.prepare()
+    with output.busy("Comparing on the held-out rows", as_json=as_json):
+        result = api.promote(project, version=version, settings=settings)
+    passed = result["verdict"] != "rejected"
+
+    def show(console: Console) -> None:
+        colour = "green" if passed else "yellow"
+        _headline(console, project, f"[{colour}]{output.cell(result['verdict'])}[/]: {output.cell(result['reason'])}", result)
+
+    output.emit(result, show, as_json=as_json)
+    if require and not passed:
+        raise typer.Exit(1)
+
+
+def infer(project: output.ProjectName, *, dataset: Dataset = None, as_json: output.Json = False) -> None:
+    """Predict a whole dataset with the champion, and with the challenger in its shadow."""
+    from samovar.pipelines import api
+
+    settings = output.prepare()
+    with output.busy("Predicting", as_json=as_json):
+        result = api.infer(project, dataset=dataset, settings=settings)
+    output.emit(result, lambda console: _plain(console, project, f"{result['rows']:,} rows predicted", result), as_json=as_json)
+
+
+def monitor(project: output.ProjectName, *, dataset: Dataset = None, as_json: output.Json = False) -> None:
+    """Compare a dataset with what the champion was trained on; an alarm asks for a retrain, once."""
+    from samovar.pipelines import api
+
+    settings = output.prepare()
+    with output.busy("Comparing with the reference", as_json=as_json):
+        result = api.monitor(project, dataset=dataset, settings=settings)
+
+    def show(console: Console) -> None:
+        colour = {"ok": "green", "alarm": "bold red"}.get(result["verdict"], "yellow")
+        asked = "; a retrain is requested" if result["retrain_requested"] else ""
+        _headline(console, project, f"[{colour}]{output.cell(result['verdict'])}[/]{asked}", result)
+        pairs = {"worst feature": result.get("worst"), "worst PSI": result.get("worst_psi")}
+        console.print(output.facts({**pairs, "report": f"{result['folder']}/drift_report.html"}))
+
+    output.emit(result, show, as_json=as_json)
+
+
+def retrain(
+    project: output.ProjectName,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Retrain although nobody asked for it.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Do what drift asked for: train again, and put the result before the gate."""
+    from samovar.pipelines import api
+
+    settings = output.prepare()
+    with output.busy("Retraining", as_json=as_json):
+        result = api.retrain(project, force=force, settings=settings)
+    output.emit(result, lambda console: _plain(console, project, output.cell(result["status"]), result), as_json=as_json)
+
+
+def rollback(
+    target: Annotated[str, typer.Argument(metavar="PROJECT|MODEL", help="A project, or a registered model.", show_default=False)],
+    *,
+    alias: Annotated[str | None, typer.Option("--alias", help="The alias to move back; the champion's if left out.")] = None,
+    to: Annotated[int | None, typer.Option("--to", min=1, help="A version; the one before the present one if left out.")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Move an alias back to the version it stood on before."""
+    from samovar.pipelines import api
+
+    settings = output.prepare()
+    result = api.rollback(target, alias=alias, to=to, settings=settings)
+    output.emit(result, lambda console: _headline(console, target, output.cell(result["reason"]), result), as_json=as_json)
+
+
+def drift_inject(
+    project: output.ProjectName,
+    *,
+    kind: Annotated[str, typer.Option("--kind", help="shift, scale, swap or missing.")] = "shift",
+    strength: Annotated[
+        float | None, typer.Option("--strength", min=0.0, help="How much; the kind's own default if left out.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of what is random about it.")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Store a drifted copy of the latest dataset, which then is the latest."""
+    from samovar.pipelines import api
+
+    settings = output.prepare()
+    given = {name: value for name, value in (("strength", strength), ("seed", seed)) if value is not None}
+    result = api.drift_inject(project, kind=kind, settings=settings, **given)
+    words = f"a {output.cell(kind)} of the latest dataset is now the latest"
+    output.emit(result, lambda console: _plain(console, project, words, result), as_json=as_json)
+
+
+def _headline(console: Console, name: str, words: str, result: dict[str, Any]) -> None:
+    again = " [dim](unchanged: this was done before)[/]" if result.get("status") == "unchanged" else ""
+    console.print(f"[bold cyan]{output.cell(name)}[/]  {words}{again}")
+
+
+def _plain(console: Console, name: str, words: str, result: dict[str, Any]) -> None:
+    """Print a headline, and every simple value of the result under it."""
+    _headline(console, name, words, result)
+    simple = {
+        key: value for key, value in result.items() if not isinstance(value, dict | list) and key not in ("status", "project")
+    }
+    console.print(output.facts(simple))
+
+
+def _anomaly(found: Any) -> str:
+    return str(found.get("message", found)) if isinstance(found, dict) else str(found)
+
+
+def _utc(moment: dt.datetime | None) -> dt.datetime | None:
+    return None if moment is None else moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+
+
+@contextmanager
+def _candidate_bars(*, as_json: bool) -> Iterator[Callable[[str, int, int, float | None], None] | None]:
+    """Show a bar per candidate; the steps of a bar are trials of its search."""
+    if as_json:
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    name, score = TextColumn("{task.description:<24}"), TextColumn("{task.fields[note]:<14}")
+    console = output.console(stderr=True)
+    with Progress(SpinnerColumn(), name, BarColumn(bar_width=30), score, TimeElapsedColumn(), console=console) as progress:
+        tasks: dict[str, Any] = {}
+
+        def advance(kind: str, done: int, total: int, best: float | None) -> None:
+            if kind not in tasks:
+                tasks[kind] = progress.add_task(kind, total=total, note="")
+            progress.update(tasks[kind], completed=done, total=total, note="" if best is None else f"best {best:.4f}")
+
+        yield advance
