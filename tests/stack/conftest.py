@@ -114,3 +114,9 @@ def small_stack(tmp_path):
     if stack.processes():
         sys.stdout.write(json.dumps(stack.logs(), indent=1))  # shown by pytest beside the failure
         shutdown.stop_everything(stack.run)
+
+
+@pytest.fixture
+def poll():
+    """Polls a condition until it is true, with a deadline."""
+    return until

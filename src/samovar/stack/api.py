@@ -132,14 +132,15 @@ def _make_folders(home: Path) -> None:
     made: list[Path] = []
     try:
         for folder in (*reversed(home.parents), home, *(home / name for name in _FOLDERS)):
-            if not folder.is_dir():
-                folder.mkdir(mode=0o700)
-                made.append(folder)
+            existed = folder.is_dir()
+            folder.mkdir(mode=0o700, exist_ok=True)  # another `up` may make it at this moment
+            made += [] if existed else [folder]
         with tempfile.TemporaryFile(dir=home / "run"):
             pass
     except OSError as error:
         for folder in reversed(made):
-            folder.rmdir()
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise SettingsError(
             f"The state folder {home} cannot be used ({error.strerror}).",
             remedy="Set SAMOVAR_HOME to a folder that you can write to.",

@@ -74,7 +74,8 @@ def _kept(settings: Settings, service: str) -> list[int]:
 
 
 def _from(first: int, endpoints: int) -> list[int]:
-    return [port for port in range(first, min(first + _SEARCH, 65_536)) if not endpoints <= port < endpoints + _ENDPOINTS]
+    reserved = range(endpoints, endpoints + _ENDPOINTS)
+    return [port for port in range(first, 65_536) if port not in reserved][:_SEARCH]
 
 
 def _taken(variable: str, first: int, *, demanded: bool) -> Conflict:
