@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Reference projects to play.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Option("--project", help="A reference project to play; may be given twice. Both unless given.")
+    ] = None,
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running at the end.")] = False,
     as_json: output.Json = False,
