@@ -150,7 +150,9 @@ def translated(place: str) -> Iterator[None]:
     """Turn the driver's failures into `StoreUnavailable`."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError) as error:
+    except exc.DatabaseError as error:
+        if not isinstance(error, exc.OperationalError) and type(error) is not exc.DatabaseError:
+            raise  # a constraint or a wrong statement: a mistake of ours
         reason = str(error.orig).strip().split("\n", 1)[0]
         raise StoreUnavailable(
             f"The app database ({place}) cannot be used: {reason}.",

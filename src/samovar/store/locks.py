@@ -19,6 +19,34 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.05
 
+_held: set[int] = set()
+"""Descriptors that stand for locks of this process."""
+
+
+def _let_go_in_child() -> None:
+    """Take the locks' descriptors from a forked child, or the lock would outlive a parent that was killed.
+
+    They are replaced, not closed: a closed number would be given to the child's next file, and its copy of a database connection
+    would write there.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for descriptor in _held:
+        os.dup2(nothing, descriptor, inheritable=False)
+    os.close(nothing)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+
+
+@contextlib.contextmanager
+def _holding(descriptor: int) -> Iterator[None]:
+    _held.add(descriptor)
+    try:
+        yield
+    finally:
+        _held.discard(descriptor)
+
 
 class FileLocks:
     """Locks of one host: ``flock`` on a file each."""
@@ -31,8 +59,9 @@ class FileLocks:
         """Hold the lock; raises Conflict when another holds it for all of ``wait_seconds``."""
         descriptor = self._open(name)
         try:
-            _wait(lambda: _flock(descriptor), name, wait_seconds)
-            yield
+            with _holding(descriptor):
+                _wait(lambda: _flock(descriptor), name, wait_seconds)
+                yield
         finally:
             os.close(descriptor)  # frees the lock; the file stays, since removing it would race with whoever waits for it
 
@@ -62,7 +91,8 @@ class SessionLocks:
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             _wait(lambda: bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(number)))), name, wait_seconds)
             try:
-                yield
+                with _holding(_socket_of(connection)):
+                    yield
             finally:
                 connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
 
@@ -79,6 +109,11 @@ def serialise(connection: sa.Connection, name: str) -> None:
 def lock_number(name: str) -> int:
     """Return the 64-bit number by which PostgreSQL knows the lock ``name``."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
+def _socket_of(connection: sa.Connection) -> int:
+    descriptor: int = connection.connection.dbapi_connection.fileno()  # type: ignore[union-attr] # psycopg2's, not DBAPI's
+    return descriptor
 
 
 def _flock(descriptor: int) -> bool:
