@@ -51,14 +51,13 @@ def test_a_server_that_accepts_and_says_nothing_is_not_well():
         assert time.monotonic() - began < 2
 
 
-def test_a_socket_file_nobody_listens_on_is_not_well(tmp_path):
-    """It outlives the process that made it."""
-    path = str(tmp_path / "s")
+def test_an_agent_that_accepts_and_says_nothing_is_not_well(tmp_path):
+    """Nor is the socket file that a dead one left."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(path)
+        listener.bind(str(tmp_path / "agent.sock"))
         listener.listen()
-        assert probes.healthy(Probe("unix", path))
-    assert not probes.healthy(Probe("unix", path))
+        assert not probes.healthy(Probe("agent", str(tmp_path)), timeout=0.2)
+    assert not probes.healthy(Probe("agent", str(tmp_path)))
 
 
 def test_an_old_heartbeat_is_not_well(tmp_path):

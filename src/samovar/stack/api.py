@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import tempfile
 import time
 from typing import TYPE_CHECKING
@@ -27,8 +28,8 @@ _POLL_SECONDS = 0.1
 _COMMAND_SECONDS = 60.0
 """How long ``up`` or ``down`` waits for another ``up`` or ``down`` to get out of the way."""
 _KEEPER_SECONDS = 20.0
-_TRIES = 6
-"""A service that ended so often without ever being well will not be: with the growing waits this is after some five seconds."""
+_TRIES = 5
+"""A service that ended so often without ever being well will not be: with the growing waits this is after some three seconds."""
 
 
 def up(settings: Settings, *, progress: Callable[[str, str], None] | None = None, timeout: float = 180.0) -> StackStatus:
@@ -93,9 +94,21 @@ def logs(settings: Settings, service: str | None = None, *, follow: bool = False
 
 
 def hold(settings: Settings) -> None:
-    """Return once the stack is gone: stay in the foreground with it."""
-    while is_up(settings):
-        time.sleep(_POLL_SECONDS)
+    """Stay in the foreground: return once the stack is gone, or this process is told to end (terminal closed, SIGTERM).
+
+    Raises:
+        KeyboardInterrupt: a person pressed Ctrl-C.
+    """
+    told: list[int] = []
+    before = {
+        number: signal.signal(number, lambda received, _: told.append(received)) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        while is_up(settings) and not told:
+            time.sleep(_POLL_SECONDS)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _launch(settings: Settings) -> RunDir:

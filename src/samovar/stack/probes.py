@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from samovar.autoserve.link import AgentLink
+from samovar.errors import SamovarError
+
 if TYPE_CHECKING:
     from samovar.stack.state import Probe
 
@@ -20,8 +23,8 @@ def healthy(probe: Probe, *, timeout: float = 2.0) -> bool:
     try:
         if probe.kind == "http":
             return _http(probe.target, timeout)
-        if probe.kind == "unix":
-            return _unix(probe.target, timeout)
+        if probe.kind == "agent":
+            return _agent(Path(probe.target), timeout)
         return time.time() - Path(probe.target).stat().st_mtime < BEAT_SECONDS
     except OSError:
         return False
@@ -36,8 +39,9 @@ def _http(url: str, timeout: float) -> bool:
             return answer.readline(64).split(b" ")[1:2] == [b"200"]
 
 
-def _unix(path: str, timeout: float) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-        connection.settimeout(timeout)
-        connection.connect(path)
+def _agent(run_dir: Path, timeout: float) -> bool:
+    try:
+        AgentLink(run_dir, timeout=timeout).endpoints()
+    except SamovarError:
+        return False
     return True

@@ -26,7 +26,6 @@ _SMALL = {
 }
 _SECRET = {"home", "database_url", "lake_url", "optuna_storage", "mlflow_tracking_uri"}
 """Fields not passed on in the plan: ``home`` is passed as an absolute path, a URL may hold a password."""
-AGENT_SOCKET = "agent.sock"
 SCHEDULER_BEAT = "scheduler.beat"
 
 
@@ -99,7 +98,6 @@ def _mlflow(settings: Settings, url: str, port: int) -> Service:
 
 
 def _agent(settings: Settings, env: dict[str, str]) -> Service:
-    socket = str(settings.run_dir / AGENT_SOCKET)
     options = [f"--run-dir={settings.run_dir}", f"--port-base={settings.endpoint_port_base}"]
     options += [f"--drain-seconds={settings.drain_seconds}", f"--body-limit-mb={settings.body_limit_mb}"]
     options += [f"--log-level={settings.log_level}", f"--log-format={settings.log_format}"]
@@ -107,7 +105,7 @@ def _agent(settings: Settings, env: dict[str, str]) -> Service:
         name="agent",
         argv=_module("samovar.autoserve.agent", *options),
         env=env,
-        probe=Probe("unix", socket),
+        probe=Probe("agent", str(settings.run_dir)),
     )
 
 

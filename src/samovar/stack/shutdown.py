@@ -37,6 +37,7 @@ def stop_everything(run: RunDir) -> None:
     if plan is not None:
         _stop_keepers(plan)
         stop_services(run, plan)
+        _sweep(plan, spared=())
     run.clear()
 
 
@@ -50,8 +51,13 @@ def stop_services(run: RunDir, plan: Plan) -> None:
         if known is not None and known.identity is not None:
             _end([known.identity], service.grace)
             processes.kill_group(known.identity, plan.stack)
+    _sweep(plan, spared=KEEPERS)
+
+
+def _sweep(plan: Plan, spared: Iterable[str]) -> None:
+    """End every process of the stack, but for the caller and the services spared."""
     for _ in range(_ROUNDS):
-        left = _others(plan, KEEPERS)
+        left = [one for one, name in processes.marked(plan.stack).items() if name not in spared and one.pid != os.getpid()]
         if not left:
             return
         _end(left, _STRAY_SECONDS)
@@ -88,7 +94,3 @@ def _end(identities: Iterable[Identity], seconds: float) -> None:
 
 def _named(plan: Plan, service: str) -> list[Identity]:
     return [one for one, name in processes.marked(plan.stack).items() if name == service and one.pid != os.getpid()]
-
-
-def _others(plan: Plan, spared: Iterable[str]) -> list[Identity]:
-    return [one for one, name in processes.marked(plan.stack).items() if name not in spared and one.pid != os.getpid()]

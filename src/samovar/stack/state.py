@@ -29,12 +29,12 @@ class Probe(msgspec.Struct, frozen=True):
     """How a service shows that it is well.
 
     Attributes:
-        kind: ``http``: GET of the URL answers 200; ``unix``: the packet socket accepts; ``beat``: the file was touched a moment
-            ago.
+        kind: ``http``: GET of the URL answers 200; ``agent``: the agent of the run folder lists its endpoints; ``beat``: the file
+            was touched a moment ago.
         target: URL or path.
     """
 
-    kind: Literal["http", "unix", "beat"]
+    kind: Literal["http", "agent", "beat"]
     target: str
 
 
