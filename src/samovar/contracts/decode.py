@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 _INT64 = (-(2**63), 2**63 - 1)
 _EXACT = 2.0**53  # beyond it a float no longer says which integer it means
 
-_PATH = re.compile(r" - at `\$(?P<wrapped>\.rows)?(?:\[(?P<row>\d+)\])?(?:\.(?P<field>.*))?`$", re.DOTALL)
+_PATH = re.compile(r"^`\$(?:\.rows)?(?:\[(?P<row>\d+)\])?(?:\.(?P<field>.*))?`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<field>.*)`(?: - at `|$)", re.DOTALL)
+_UNKNOWN = "Object contains unknown field"
 
 
 class _Refused(Exception):
@@ -95,7 +96,7 @@ class RowDecoder:
         if not isinstance(error, msgspec.ValidationError):
             raise RequestError("The body is not valid JSON.", remedy="Send one UTF-8 JSON document.") from None
         text = str(error)
-        where = _PATH.search(text)
+        where = _PATH.match(text.rpartition(" - at ")[2])
         row = where["row"] if where else None
         prefix = _prefix(int(row)) if many and row is not None else ""
         missing = _MISSING.match(text)
@@ -103,14 +104,14 @@ class RowDecoder:
             raise self._error(missing["field"], prefix, "This field is missing; expected") from None
         # Anything that is not a contract's field name may be the caller's own text: it is not repeated.
         name = where["field"] if where else None
-        if name in self._fields:
+        if name in self._fields and not text.startswith(_UNKNOWN):
             raise self._error(name, prefix) from None
         raise RequestError(self._about_object(text, prefix, many=many), path=prefix or ("rows" if many else "")) from None
 
     def _about_object(self, text: str, prefix: str, *, many: bool) -> str:
         if many and not prefix:
             return 'Expected a JSON array of rows, or {"rows": [...]}.'
-        if text.startswith("Object contains unknown field"):
+        if text.startswith(_UNKNOWN):
             return f"Unknown field; {self.contract.name} has {', '.join(self._names)}."
         return f"Expected a JSON object with the fields {', '.join(self._names)}."
 

@@ -6,7 +6,7 @@ People and tools read the schema; an endpoint reads ``x-samovar``. The file is `
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -15,6 +15,8 @@ from samovar.errors import ContractError
 
 if TYPE_CHECKING:
     from samovar.contracts.spec import AnswerField, FieldSpec
+
+T = TypeVar("T", ContractSpec, ModelContract)
 
 PATH = "data_contract/input_schema.json"
 """Where the document lives inside a model's folder."""
@@ -37,7 +39,7 @@ def dump(contract: ModelContract) -> bytes:
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **row_schema(contract.contract),
-        _EXTENSION: msgspec.to_builtins(contract),
+        _EXTENSION: msgspec.to_builtins(_canonical(contract)),
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
@@ -63,7 +65,12 @@ def digest(contract: ContractSpec) -> str:
     bare = msgspec.structs.replace(
         contract, description="", fields=tuple(msgspec.structs.replace(field, description="") for field in contract.fields)
     )
-    return hashlib.sha256(msgspec.json.encode(bare, order="deterministic")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(_canonical(bare), order="deterministic")).hexdigest()
+
+
+def _canonical(spec: T) -> T:
+    """Return the spec as it is after a journey through JSON: a bound written as 0 is 0.0, and both are one contract."""
+    return msgspec.convert(msgspec.to_builtins(spec), type(spec))
 
 
 def row_schema(contract: ContractSpec) -> dict[str, Any]:
