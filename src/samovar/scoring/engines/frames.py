@@ -2,7 +2,8 @@
 
 What is accepted follows mlflow's own enforcement (`mlflow.pyfunc`'s ``predict``), with the scoring server's convenience of
 integers for doubles, integral floats for integers and ISO 8601 text for times. Casts of that server which change a value without
-a word (``1.7`` to the integer 1, ``"false"`` to True, ``"1.5"`` to a number) are refused. Extra columns are ignored.
+a word (``1.7`` to the integer 1, ``"false"`` to True, ``"1.5"`` to a number) are refused. Extra columns are ignored. A
+column that the signature calls optional may be left out: a scikit-learn model then sees it as missing values.
 """
 
 from __future__ import annotations
@@ -47,7 +48,15 @@ def read(call: Call, plan: ScorerPlan) -> Any:
         raise RequestError("Expected at least one row.", path=call.form)
     if plan.tensor is not None or not isinstance(frame, pd.DataFrame):
         return frame
-    return enforce(frame, plan.signature) if plan.signature else frame
+    if not plan.signature:
+        return frame
+    return enforce(_filled(frame, plan) if plan.engine == "sklearn" else frame, plan.signature)
+
+
+def _filled(frame: pd.DataFrame, plan: ScorerPlan) -> pd.DataFrame:
+    gaps = [spec for spec in plan.signature if spec.name and not spec.required and spec.name not in frame.columns]
+    nulls = {spec.name: pd.Series(None, index=frame.index, dtype="str" if spec.type == "string" else object) for spec in gaps}
+    return frame.assign(**nulls) if nulls else frame
 
 
 def enforce(frame: pd.DataFrame, signature: tuple[SignatureColumn, ...]) -> pd.DataFrame:
@@ -56,8 +65,8 @@ def enforce(frame: pd.DataFrame, signature: tuple[SignatureColumn, ...]) -> pd.D
     Raises:
         RequestError: a required column is missing, or holds what its type cannot take.
     """
-    columns = _matched(frame, signature)
-    return pd.DataFrame({label: _cast(frame[label], spec) for label, spec in columns.items()})
+    columns = {label: _cast(frame[label], spec) for label, spec in _matched(frame, signature).items()}
+    return pd.DataFrame(columns, index=frame.index)
 
 
 def _matched(frame: pd.DataFrame, signature: tuple[SignatureColumn, ...]) -> dict[Any, SignatureColumn]:

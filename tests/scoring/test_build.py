@@ -1,0 +1,175 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow.pyfunc
+import msgspec
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from samovar.contracts import document
+from samovar.contracts.answers import default_response
+from samovar.contracts.spec import ContractSpec, FieldSpec, ModelContract
+from samovar.errors import ModelError, Untrusted
+from samovar.scoring import plan as plans
+from samovar.scoring.engine import Call, open_engine
+from samovar.scoring.load import load_plan
+
+
+def test_a_plan_travels_as_bytes(logged):
+    """What a builder writes is what a worker reads, and it scores the same."""
+    plan = load_plan(logged("boosting").files, "shop", 3, run_id="r", label="1.2.0")
+    travelled = plans.decode(plans.encode(plan))
+    call = Call("dataframe_records", logged("boosting").frame.dropna().head(5).to_dict("records"))
+    assert (travelled.model, travelled.version, travelled.run_id, travelled.label) == ("shop", 3, "r", "1.2.0")
+    assert open_engine(travelled).invoke(call) == open_engine(plan).invoke(call)
+
+
+def test_the_contract_comes_from_the_signature(logged):
+    """A model logged elsewhere has typed rows and an answer with its classes."""
+    contract = load_plan(logged("text").files, "reviews", 1).contract
+    assert [(field.name, field.dtype) for field in contract.contract.fields] == [("review", "str")]
+    assert contract.classes == ("neg", "pos")
+    assert contract.positive == "pos"
+    assert [field.name for field in contract.response.fields][:3] == ["prediction", "probability", "confidence"]
+
+
+@pytest.mark.parametrize("name", ["bare", "tensor"])
+def test_a_model_without_named_columns_has_no_typed_rows(logged, name):
+    assert load_plan(logged(name).files, name, 1).contract.contract.fields == ()
+
+
+def test_a_regression_answers_a_number(logged):
+    contract = load_plan(logged("regression").files, "demand", 1).contract
+    assert contract.classes == ()
+    assert next((field.name, field.dtype) for field in contract.response.fields) == ("prediction", "float")
+
+
+def _with_contract(files, **changes):
+    fields = tuple(FieldSpec(f"f{index}", "float") for index in range(4))
+    rows = ContractSpec("Iris", fields)
+    contract = ModelContract(contract=rows, response=default_response(rows, (0, 1, 2)), project="iris", **changes)
+    return files | {document.PATH: document.dump(contract)}
+
+
+def test_a_logged_contract_is_kept(logged):
+    """A version that Samovar trained brings its own contract."""
+    plan = load_plan(_with_contract(logged("tensor").files, classes=(0, 1, 2), threshold=0.3), "iris", 1)
+    assert plan.contract.project == "iris"
+    assert plan.contract.threshold == 0.3
+    assert [field.name for field in plan.contract.contract.fields] == ["f0", "f1", "f2", "f3"]
+
+
+def test_a_contract_of_another_model_is_refused(logged):
+    """Probabilities under wrong class names would be silent nonsense."""
+    with pytest.raises(ModelError, match="classes"):
+        load_plan(_with_contract(logged("tensor").files, classes=(2, 1, 0)), "iris", 1)
+
+
+def test_a_broken_contract_document_is_refused(logged):
+    with pytest.raises(ModelError, match="contract document"):
+        load_plan(logged("logreg").files | {document.PATH: b"{}"}, "iris", 1)
+
+
+@pytest.mark.parametrize("name", ["cloudpickle", "custom"])
+def test_code_waits_for_trust(logged, name):
+    """A pickle and a custom model are Untrusted, with the one command that trusts them, until a person did."""
+    with pytest.raises(Untrusted) as caught:
+        load_plan(logged(name).files, "shop", 4)
+    assert "`samovar trust shop/4`" in str(caught.value)
+    assert load_plan(logged(name).files, "shop", 4, trusted=True).trusted
+
+
+def test_an_untrusted_pickle_is_never_opened(logged, tmp_path):
+    """Neither the build nor a forged plan loads a pickle without trust."""
+    import cloudpickle
+
+    witness = tmp_path / "ran"
+
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (witness,))
+
+    files = logged("cloudpickle").files | {"model.pkl": cloudpickle.dumps(Bomb())}
+    with pytest.raises(Untrusted):
+        load_plan(files, "shop", 4)
+    honest = load_plan(logged("cloudpickle").files, "shop", 4, trusted=True)
+    with pytest.raises(Untrusted):
+        open_engine(msgspec.structs.replace(honest, files={"model.pkl": files["model.pkl"]}, trusted=False))
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"MLmodel": b"\xff\x00"},
+        {"MLmodel": b"[]"},
+        {"MLmodel": b"flavors: {}"},
+        {"MLmodel": b"flavors: {python_function: {loader_module: mlflow.sklearn, model_path: gone.skops}}"},
+    ],
+)
+def test_files_that_are_no_model_are_one_clear_error(files):
+    with pytest.raises((ModelError, Untrusted)) as caught:
+        load_plan(files, "shop", 1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_fails_its_own_example_is_no_plan(logged):
+    """What cannot answer its logged example never reaches an endpoint."""
+    broken = b'{"dataframe_split": {"columns": ["other"], "data": [[1]]}}'
+    with pytest.raises(ModelError, match="own input example"):
+        load_plan(logged("logreg").files | {"serving_input_example.json": broken}, "iris", 1)
+
+
+def test_files_outside_of_the_folder_are_refused(logged):
+    with pytest.raises(ModelError, match="outside"):
+        load_plan(logged("custom").files | {"../escape": b""}, "shop", 1, trusted=True)
+
+
+def test_a_pyfunc_model_leaves_no_file(logged):
+    """Its files live in memory while it loads, then nowhere."""
+    folder = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(os.environ.get("TMPDIR", "/tmp"))
+    load_plan(logged("custom").files, "shop", 1, trusted=True)
+    assert list(folder.glob("samovar-model-*")) == []
+
+
+def test_a_spaced_name_is_quoted_in_the_command(logged):
+    with pytest.raises(Untrusted, match="samovar trust 'a b/1'"):
+        load_plan(logged("cloudpickle").files, "a b", 1)
+
+
+def test_the_native_engine_knows_no_mlflow(logged, tmp_path):
+    """A worker of a scikit-learn model loads neither mlflow nor anything of the loop."""
+    path = tmp_path / "plan"
+    path.write_bytes(plans.encode(load_plan(logged("boosting").files, "shop", 1)))
+    program = """
+import sys
+from pathlib import Path
+from samovar.scoring import plan, probe
+from samovar.scoring.engine import open_engine
+loaded = plan.decode(Path(sys.argv[1]).read_bytes())
+probe.check(loaded, open_engine(loaded))
+print(sorted({"mlflow", "polars", "sqlalchemy", "fastapi", "pydantic", "optuna"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_models_of_many_names_are_classified(tmp_path):
+    """A scikit-learn model that brings code files is left to mlflow's pyfunc, and needs trust."""
+    code = tmp_path / "extra.py"
+    code.write_text("VALUE = 1\n")
+    from mlflow import sklearn
+
+    folder = tmp_path / "model"
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    sklearn.save_model(model, folder, code_paths=[str(code)], pip_requirements=[])
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(Untrusted):
+        load_plan(files, "shop", 1)
+    plan = load_plan(files, "shop", 1, trusted=True)
+    assert plan.engine == "pyfunc"
+    expected = mlflow.pyfunc.load_model(str(folder)).predict([[0.2], [0.9]]).tolist()
+    assert open_engine(plan).invoke(Call("inputs", [[0.2], [0.9]])) == expected
