@@ -1,0 +1,298 @@
+"""The agent: one small event loop that owns sockets, plans and workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from samovar.autoserve import memory, protocol, transport
+from samovar.autoserve.agent import config as files
+from samovar.autoserve.agent.endpoint import Artifact, Endpoint, Slot
+from samovar.autoserve.agent.ledger import Ledger
+from samovar.autoserve.agent.nursery import Nursery
+from samovar.autoserve.agent.peer import Peer
+from samovar.autoserve.agent.workers import WorkerProcess, new_token, read_known, write_known
+from samovar.autoserve.plan import Key
+from samovar.errors import SamovarError
+from samovar.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from samovar.autoserve.agent.config import AgentConfig
+
+log = get_logger(__name__)
+
+ADOPTION_SECONDS = 3.0
+"""Longest time a new agent waits for the workers of its forerunner before it takes orders."""
+
+
+class Agent:
+    """Serves endpoints until it is told to end.
+
+    Args:
+        config: see ``AgentConfig``.
+    """
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._config = config
+        self._run_dir = Path(config.run_dir)
+        self._loop = asyncio.get_running_loop()
+        self._ledger = Ledger(Path(config.ledger), config.port_base)
+        self._nursery = Nursery(self._loop, config, self._on_forked)
+        self._endpoints: dict[Key, Endpoint] = {}
+        self._workers: dict[str, WorkerProcess] = {}
+        self._peers: set[Peer] = set()
+        self._awaited: set[int] = set()
+        self._adopted = asyncio.Event()
+        self._finished = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Listen, adopt what an earlier agent left, and serve until ``Shutdown`` or SIGTERM."""
+        (self._run_dir / files.STOP_FILE).unlink(missing_ok=True)
+        self._awaited = {process.pid for process in read_known(self._run_dir / files.WORKERS)}
+        if not self._awaited:
+            self._adopted.set()
+        self._loop.call_later(ADOPTION_SECONDS, self._adopted.set)
+        server = transport.listen(self._run_dir / files.SOCKET)
+        self._loop.add_reader(server, self._accept, server)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._end, 2.0)
+        self._nursery.start()
+        log.info("the agent is ready", adopting=len(self._awaited))
+        await self._finished.wait()
+        # Whoever asked for the end gets the answer before the line is cut.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._loop.remove_reader(server)
+        server.close()
+        for peer in list(self._peers):
+            peer.close()
+        for name in (files.SOCKET, files.WORKERS):
+            (self._run_dir / name).unlink(missing_ok=True)
+
+    # --- Host: what endpoints ask -------------------------------------------------------------------------------------------
+
+    def spawn(self, endpoint: Endpoint, slot: Slot) -> WorkerProcess:
+        """Ask the zygote for a worker."""
+        artifact = slot.artifact
+        identity = protocol.Identity(new_token(), *endpoint.key, artifact.version, artifact.label, artifact.origin, slot.generation)
+        worker = self._register(identity, endpoint)
+        self._nursery.fork(identity, [endpoint.listener.fileno(), artifact.fd])
+        self.later(self._config.load_seconds, lambda: self._too_slow(worker))
+        return worker
+
+    def later(self, delay: float, call: Callable[[], None]) -> None:
+        """Call after a delay in seconds."""
+        self._loop.call_later(delay, call)
+
+    def _register(self, identity: protocol.Identity, endpoint: Endpoint | None) -> WorkerProcess:
+        worker = WorkerProcess(identity, endpoint, self._config.drain_seconds, self._loop, self._on_gone)
+        self._workers[identity.token] = worker
+        return worker
+
+    # --- what happens -------------------------------------------------------------------------------------------------------
+
+    def _accept(self, server: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sock, _ = server.accept()
+                peer = Peer(self._loop, sock, self._on_message, self._peers.discard)
+                self._peers.add(peer)
+                if peer.uid != os.getuid():
+                    log.warning("another user's process was turned away", pid=peer.pid, uid=peer.uid)
+                    peer.close()
+
+    def _on_message(self, peer: Peer, message: protocol.Message, fds: list[int]) -> None:
+        if isinstance(message, protocol.Hello):
+            self._on_hello(peer, message, fds)
+        elif isinstance(message, protocol.Changed):
+            transport.close_all(fds)
+            self._on_changed(peer, message)
+        else:
+            task = self._loop.create_task(self._answer(peer, message, fds))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _on_hello(self, peer: Peer, hello: protocol.Hello, fds: list[int]) -> None:
+        token = hello.identity.token
+        known = self._workers.get(token)
+        if known is not None and known.pid not in {0, peer.pid}:
+            # A zygote died between its fork and its answer, and the next one forked again: one worker is enough.
+            os.kill(peer.pid, signal.SIGKILL)
+            transport.close_all(fds)
+            return
+        if known is not None:
+            transport.close_all(fds)
+            self._nursery.settle(token)
+            known.greet(peer)
+            known.born(peer.pid)
+            if hello.state == "accepting" != known.state:
+                known.state = hello.state
+                if known.endpoint is not None:
+                    known.endpoint.on_accepting(known)
+        elif fds or hello.state == "draining":
+            self._adopt(peer, hello, fds)
+        self._write_known()
+        self._awaited.discard(peer.pid)
+        if not self._awaited:
+            self._adopted.set()
+
+    def _adopt(self, peer: Peer, hello: protocol.Hello, fds: list[int]) -> None:
+        identity = hello.identity
+        key = Key(identity.model, identity.alias)
+        if len(fds) != 2 or not memory.is_sealed(fds[1]):
+            # It leaves already, and is only watched until it is gone.
+            transport.close_all(fds)
+            worker = self._register(identity, None)
+            worker.drain()
+        else:
+            endpoint = self._adopting_endpoint(key, fds[0])
+            worker = self._register(identity, endpoint)
+            endpoint.adopt(worker, Artifact(identity.version, identity.label, identity.origin, fds[1]), hello)
+        worker.state = hello.state
+        worker.greet(peer)
+        worker.born(peer.pid)
+        log.info("adopted a worker", model=key.model, alias=key.alias, version=identity.version, pid=peer.pid, state=hello.state)
+
+    def _adopting_endpoint(self, key: Key, listener_fd: int) -> Endpoint:
+        listener = socket.socket(fileno=listener_fd)
+        endpoint = self._endpoints.get(key)
+        if endpoint is not None:
+            listener.close()  # the same socket by another number
+            return endpoint
+        port = int(listener.getsockname()[1])
+        self._ledger.keep(key, port)
+        endpoint = self._endpoints[key] = Endpoint(key, port, listener, self)
+        return endpoint
+
+    def _on_forked(self, token: str, pid: int, pidfd: int) -> None:
+        worker = self._workers.get(token)
+        if worker is None:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+            return
+        worker.born(pid, pidfd)
+        self._write_known()
+
+    def _on_changed(self, peer: Peer, changed: protocol.Changed) -> None:
+        worker = next((worker for worker in self._workers.values() if worker.peer is peer), None)
+        if worker is None:
+            return
+        worker.state = changed.state
+        if changed.state == "failed":
+            worker.reason = changed.reason
+        elif changed.state == "accepting" and worker.endpoint is not None:
+            worker.endpoint.on_accepting(worker)
+
+    def _on_gone(self, worker: WorkerProcess) -> None:
+        self._workers.pop(worker.identity.token, None)
+        self._nursery.settle(worker.identity.token)
+        if worker.endpoint is not None:
+            worker.endpoint.on_gone(worker)
+        self._write_known()
+
+    def _too_slow(self, worker: WorkerProcess) -> None:
+        if worker.state == "loading" and not worker.gone:
+            worker.reason = f"It did not get ready within {self._config.load_seconds:g} s."
+            worker.kill()
+
+    def _write_known(self) -> None:
+        write_known(self._run_dir / files.WORKERS, [worker.pid for worker in self._workers.values() if worker.pid])
+
+    # --- what the controller asks -------------------------------------------------------------------------------------------
+
+    async def _answer(self, peer: Peer, message: protocol.Message, fds: list[int]) -> None:
+        await self._adopted.wait()
+        try:
+            if isinstance(message, protocol.List):
+                for endpoint in self._endpoints.values():
+                    peer.send(endpoint.state())
+                peer.send(protocol.Done())
+            elif isinstance(message, protocol.Shutdown):
+                await self._shutdown(message.grace)
+                peer.send(protocol.Done())
+            else:
+                peer.send(self._obey(message, fds))
+        except SamovarError as error:
+            peer.send(protocol.Refusal(str(error)))
+        finally:
+            transport.close_all(fds)
+
+    def _obey(self, message: protocol.Message, fds: list[int]) -> protocol.Message:
+        if self._ending is not None:
+            return protocol.Refusal("The agent is ending.")
+        if isinstance(message, protocol.Serve):
+            return self._serve(message, fds)
+        if isinstance(message, protocol.Cancel):
+            endpoint = self._endpoints.get(Key(message.model, message.alias))
+            if endpoint is not None:
+                endpoint.cancel()
+            return protocol.Done()
+        if isinstance(message, protocol.Stop):
+            endpoint = self._endpoints.pop(Key(message.model, message.alias), None)
+            if endpoint is not None:
+                endpoint.stop()
+            return protocol.Done()
+        return protocol.Refusal("This is no request to an agent.")
+
+    def _serve(self, request: protocol.Serve, fds: list[int]) -> protocol.Message:
+        artifact = self._artifact(request, fds)
+        if artifact is None:
+            return protocol.Missing()
+        key = Key(request.model, request.alias)
+        endpoint = self._endpoints.get(key)
+        try:
+            if endpoint is None:
+                port, listener = self._ledger.bind(key)
+                endpoint = self._endpoints[key] = Endpoint(key, port, listener, self)
+        except SamovarError:
+            artifact.close()
+            raise
+        endpoint.offer(artifact)
+        return protocol.Done()
+
+    def _artifact(self, request: protocol.Serve, fds: list[int]) -> Artifact | None:
+        if fds:
+            if not memory.is_sealed(fds[0]):
+                raise SamovarError("The plan is not in sealed memory.")
+            return Artifact(request.version, request.label, request.origin, os.dup(fds[0]))
+        for key, endpoint in self._endpoints.items():
+            slots = [slot.artifact for slot in (endpoint.current, endpoint.candidate) if slot is not None]
+            for known in [*slots, *([endpoint.previous] if endpoint.previous else [])]:
+                if key.model == request.model and (known.version, known.origin) == (request.version, request.origin):
+                    return known.copy()
+        return None
+
+    def _end(self, grace: float) -> None:
+        task = self._loop.create_task(self._shutdown(grace))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _shutdown(self, grace: float) -> None:
+        if self._ending is None:
+            self._ending = self._loop.create_task(self._finish(grace))
+        await asyncio.shield(self._ending)
+
+    async def _finish(self, grace: float) -> None:
+        log.info("ending", workers=len(self._workers))
+        for endpoint in self._endpoints.values():
+            endpoint.stop()
+        self._endpoints.clear()
+        deadline = time.monotonic() + grace
+        while self._workers:
+            if time.monotonic() > deadline:
+                for worker in list(self._workers.values()):
+                    worker.kill()
+            await asyncio.sleep(0.01)
+        self._nursery.close()
+        # A worker forked in the zygote's last moment finds no agent; the file tells it that none will come.
+        (self._run_dir / files.STOP_FILE).touch(mode=0o600)
+        self._finished.set()

@@ -1,0 +1,115 @@
+"""The port ledger: one address for life."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from samovar.autoserve.plan import Key
+from samovar.errors import Conflict, SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+LAST_PORT = 65_535
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    model: str
+    alias: str
+    port: int
+
+
+class Ledger:
+    """Remembers on disk which alias has which port, also while its endpoint does not run.
+
+    Args:
+        path: JSON file; made when missing.
+        base: first port given out.
+
+    Raises:
+        SettingsError: the file is no ledger.
+    """
+
+    def __init__(self, path: Path, base: int) -> None:
+        self._path = path
+        self._base = base
+        self._ports = _load(path)
+
+    def bind(self, key: Key) -> tuple[int, socket.socket]:
+        """Return the port of an alias and a socket bound to it, not listening yet.
+
+        A new alias gets the next port that no alias owns and no program holds.
+
+        Raises:
+            Conflict: another program holds the alias's port, or all ports are taken.
+        """
+        known = self._ports.get(key)
+        if known is not None:
+            return known, _bind(known)
+        taken = set(self._ports.values())
+        for port in range(self._base, LAST_PORT + 1):
+            if port in taken:
+                continue
+            try:
+                listener = _bind(port)
+            except Conflict:
+                continue
+            self.keep(key, port)
+            return port, listener
+        raise Conflict(f"No port from {self._base} on is free.", remedy="Set SAMOVAR_ENDPOINT_PORT_BASE to a lower port.")
+
+    def keep(self, key: Key, port: int) -> None:
+        """Write down that the port belongs to the alias."""
+        if self._ports.get(key) == port:
+            return
+        self._ports[key] = port
+        entries = [_Entry(key.model, key.alias, port) for key, port in sorted(self._ports.items())]
+        write_atomically(self._path, msgspec.json.format(msgspec.json.encode(entries)))
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file that is either the old or the new one, whatever is killed; ``durable`` also when the machine stops."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _load(path: Path) -> dict[Key, int]:
+    try:
+        entries = msgspec.json.decode(path.read_bytes(), type=list[_Entry])
+    except FileNotFoundError:
+        return {}
+    except (msgspec.DecodeError, OSError) as error:
+        raise SettingsError(
+            f"{path} is no readable port ledger ({type(error).__name__}).", remedy="Restore it, or delete it to assign new ports."
+        ) from None
+    return {Key(entry.model, entry.alias): entry.port for entry in entries}
+
+
+def _bind(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Inherited by every accepted connection: without it, Nagle and delayed ACK add 40 ms to an answer.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError as error:
+        listener.close()
+        if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+            raise
+        raise Conflict(
+            f"Port {port} is held by another program.", remedy="End that program; the endpoint then starts by itself."
+        ) from None
+    return listener

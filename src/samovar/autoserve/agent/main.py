@@ -1,0 +1,89 @@
+"""``python -m samovar.autoserve.agent``: the agent as a program."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from samovar import logs
+from samovar.autoserve.agent import config as files
+from samovar.autoserve.agent.agent import Agent
+from samovar.autoserve.agent.config import DEFAULT_ENTRY, DEFAULT_PRELOAD, AgentConfig
+from samovar.errors import Conflict, SamovarError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def parse(argv: Sequence[str]) -> AgentConfig:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m samovar.autoserve.agent", description="Owns endpoints and their workers.")
+    parser.add_argument("--run-dir", required=True, type=Path, help="folder of the agent's socket")
+    parser.add_argument("--ledger", type=Path, help="file of the port ledger (default: endpoint-ports.json beside the run folder)")
+    parser.add_argument("--port-base", type=int, default=8100, help="first port given to endpoints")
+    parser.add_argument("--drain-seconds", type=float, default=10.0, help="longest time a replaced worker may take to leave")
+    parser.add_argument("--load-seconds", type=float, default=60.0, help="longest time a worker may take to load its model")
+    parser.add_argument("--body-limit-mb", type=float, default=16.0, help="largest request body, in megabytes")
+    parser.add_argument("--entry", default=DEFAULT_ENTRY, help="server that workers run, module:Class")
+    parser.add_argument("--preload", default=",".join(DEFAULT_PRELOAD), help="modules that workers find imported")
+    parser.add_argument("--log-level", default="INFO")
+    parser.add_argument("--log-format", default="text", choices=["text", "json"])
+    known = parser.parse_args(argv)
+    run_dir = known.run_dir.absolute()
+    return AgentConfig(
+        run_dir=str(run_dir),
+        ledger=str((known.ledger or run_dir.parent / "endpoint-ports.json").absolute()),
+        port_base=known.port_base,
+        drain_seconds=known.drain_seconds,
+        load_seconds=known.load_seconds,
+        body_limit=int(known.body_limit_mb * 1024 * 1024),
+        entry=known.entry,
+        preload=tuple(name for name in known.preload.split(",") if name),
+        log_level=known.log_level,
+        log_format=known.log_format,
+    )
+
+
+def hold_lock(run_dir: Path) -> int:
+    """Become the only agent of a run folder; the kernel lets go when the process ends, however it ends.
+
+    Raises:
+        Conflict: another agent runs there.
+        SettingsError: the folder cannot be written.
+    """
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(run_dir / files.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"{run_dir} cannot be written ({error.strerror}).", remedy="Set SAMOVAR_HOME to a folder of yours."
+        ) from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise Conflict(f"An agent already runs in {run_dir}.", remedy="Use that one, or end it with `samovar down`.") from None
+    return fd
+
+
+async def _run(config: AgentConfig) -> None:
+    await Agent(config).run()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run an agent until it is told to end; returns the exit code."""
+    config = parse(sys.argv[1:] if argv is None else argv)
+    logs.configure("mlflow-autoserve-agent", level=config.log_level, fmt=config.log_format)
+    try:
+        lock = hold_lock(Path(config.run_dir))
+        asyncio.run(_run(config))
+    except SamovarError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    os.close(lock)
+    return 0

@@ -1,0 +1,197 @@
+"""One endpoint worker: loads a plan, serves on the inherited socket, and outlives the agent.
+
+The main thread runs the server. A second thread keeps in touch with the agent: it reports what happens, obeys ``Drain``, and when
+the agent is gone offers itself to the next one, with its socket and its plan in hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from samovar import logs
+from samovar.autoserve import memory, protocol, transport
+from samovar.autoserve.agent import config as agent_config
+from samovar.autoserve.agent import titles
+from samovar.autoserve.naming import endpoint_name
+from samovar.errors import SamovarError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from samovar.autoserve.agent.config import AgentConfig
+
+log = logs.get_logger(__name__)
+
+CALL_SECONDS = 0.1
+"""Pause between two attempts to reach an agent: the bound on how long a new agent waits for its workers."""
+
+FAILED, SERVED = 3, 0
+_REASON = 500  # characters of a reason that travel
+
+
+class Server(Protocol):
+    """What a worker runs; ``samovar.serving.server.EndpointServer`` is one."""
+
+    def load(self) -> None:
+        """Open the model and answer its own example; raises when it cannot."""
+
+    async def serve(self, listener: socket.socket, *, on_accepting: Callable[[], None]) -> None:
+        """Serve until drained."""
+
+    def drain(self) -> None:
+        """Begin to leave; called from another thread."""
+
+
+def main(identity: protocol.Identity, listener_fd: int, plan_fd: int, config: AgentConfig) -> int:
+    """Run one worker in the calling process and return its exit code."""
+    name = endpoint_name(identity.model, identity.alias)
+    titles.set_title(f"samovar: {identity.model}@{identity.alias} v{identity.version}")
+    logs.configure(name, level=config.log_level, fmt=config.log_format, model=identity.model, alias=identity.alias)
+    listener = socket.socket(fileno=listener_fd)
+    tether = Tether(identity, listener, plan_fd, Path(config.run_dir))
+    signal.signal(signal.SIGTERM, lambda *_: tether.drain())
+    tether.start()
+    try:
+        server = make_server(config, identity, memory.read(plan_fd))
+        server.load()
+    except Exception as error:  # noqa: BLE001 - whatever a model raises is the model's failure, and is reported as such
+        reason = str(error) if isinstance(error, SamovarError) else f"The model fails to load ({type(error).__name__}: {error})."
+        log.warning("a version fails to load", version=identity.version, reason=reason)
+        tether.report("failed", reason)
+        return FAILED
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(server.serve(listener.dup(), on_accepting=lambda: tether.accepting(server.drain)))
+    return SERVED
+
+
+def make_server(config: AgentConfig, identity: protocol.Identity, plan: bytes) -> Server:
+    """Build the server that ``config.entry`` names."""
+    from samovar.scoring.plan import decode  # noqa: PLC0415 - imported in the worker, already loaded by the zygote
+    from samovar.serving.server import EndpointConfig  # noqa: PLC0415
+
+    module, _, attribute = config.entry.partition(":")
+    entry: Any = getattr(importlib.import_module(module), attribute)
+    settings = EndpointConfig(
+        model=identity.model, alias=identity.alias, body_limit=config.body_limit, drain_seconds=config.drain_seconds
+    )
+    server: Server = entry(decode(plan), settings)
+    return server
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        return importlib.import_module("uvloop").new_event_loop  # type: ignore[no-any-return]
+    except ImportError:
+        return asyncio.new_event_loop
+
+
+class Tether:
+    """A worker's line to the agent, whichever agent there is.
+
+    Args:
+        identity: the worker.
+        listener: its listening socket, handed to the agent that adopts it.
+        plan_fd: its plan, handed over likewise.
+        run_dir: where the agent's socket is.
+    """
+
+    def __init__(self, identity: protocol.Identity, listener: socket.socket, plan_fd: int, run_dir: Path) -> None:
+        self._identity = identity
+        self._fds = [listener.fileno(), plan_fd]
+        self._listener = listener
+        self._run_dir = run_dir
+        self._lock = threading.RLock()  # a signal may ask to drain while the main thread reports
+        self._line: socket.socket | None = None
+        self._state: protocol.WorkerState = "loading"
+        self._since = 0.0
+        self._drain: Callable[[], None] | None = None
+        self._leaving = False
+
+    def start(self) -> None:
+        """Call the agent, and again whenever the line breaks."""
+        # The first call is made before anything can fail, so that every failure is heard.
+        self._call()
+        threading.Thread(target=self._keep, name="tether", daemon=True).start()
+
+    def report(self, state: protocol.WorkerState, reason: str = "") -> None:
+        """Tell the agent; when there is none, the next one learns it from the greeting."""
+        with self._lock:
+            self._state = state
+            if state == "accepting":
+                self._since = time.time()
+            if self._line is not None:
+                with contextlib.suppress(OSError):
+                    transport.send(self._line, protocol.encode(protocol.Changed(state, reason[:_REASON])))
+
+    def accepting(self, drain: Callable[[], None]) -> None:
+        """Tell the agent that requests are answered from now on; ``drain`` makes the server leave."""
+        self._drain = drain
+        self.report("accepting")
+
+    def drain(self) -> None:
+        """Leave: answer what has come, and end. A worker that does not serve yet has nothing to answer."""
+        self._leaving = True
+        self._release()
+        if self._drain is None:
+            os._exit(SERVED)
+        self.report("draining")
+        self._drain()
+
+    def _release(self) -> None:
+        # Our copy must not keep the port open once agent and server have closed theirs.
+        with contextlib.suppress(OSError):
+            self._listener.close()
+
+    def _keep(self) -> None:
+        while True:
+            self._listen()
+            with self._lock:
+                self._line = None
+            while not self._call():
+                if self._abandoned():
+                    log.info("no agent will come back; leaving")
+                    self.drain()
+                    return
+                time.sleep(CALL_SECONDS)
+
+    def _call(self) -> bool:
+        try:
+            line = transport.connect(self._run_dir / agent_config.SOCKET, timeout=None)
+        except OSError:
+            return False
+        with self._lock:
+            hello = protocol.Hello(self._identity, self._state, self._since)
+            try:
+                # One that leaves has nothing to hand over: it is only watched until it is gone.
+                transport.send(line, protocol.encode(hello), [] if self._leaving else self._fds)
+            except OSError:
+                line.close()
+                return False
+            self._line = line
+        return True
+
+    def _listen(self) -> None:
+        line = self._line
+        while line is not None:
+            try:
+                packet, fds = transport.receive(line)
+            except OSError:
+                packet, fds = b"", []
+            transport.close_all(fds)
+            if not packet:
+                line.close()
+                return
+            if isinstance(protocol.decode(packet), protocol.Drain):
+                self.drain()
+
+    def _abandoned(self) -> bool:
+        return not self._leaving and (not self._run_dir.is_dir() or (self._run_dir / agent_config.STOP_FILE).exists())

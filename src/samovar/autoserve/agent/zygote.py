@@ -1,0 +1,106 @@
+"""The zygote: has everything imported, stays single-threaded, and forks workers in milliseconds.
+
+Started by the agent as its own fresh program, so that no thread or lock of the agent can be copied into a worker. It ends when the
+agent does; its workers do not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import random
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from samovar import logs
+from samovar.autoserve import protocol, transport
+from samovar.autoserve.agent import titles, worker
+from samovar.autoserve.agent.config import AgentConfig, read_config
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+log = logs.get_logger(__name__)
+
+
+def threads() -> int:
+    """Return how many threads this process has."""
+    return sum(1 for _ in Path("/proc/self/task").iterdir())
+
+
+def preload(modules: Sequence[str]) -> None:
+    """Import what workers need; a module that is not installed is left to the worker that needs it."""
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            log.warning("a module cannot be preloaded", module=name, error=str(error))
+
+
+def main() -> int:
+    """Run until the agent leaves."""
+    config = read_config(sys.stdin.buffer.read())
+    logs.configure("mlflow-autoserve-zygote", level=config.log_level, fmt=config.log_format)
+    titles.set_title("samovar: zygote")
+    agent = socket.socket(fileno=config.zygote_fd)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, _reap)
+    preload(config.preload)
+    gc.collect()
+    gc.freeze()  # pages of what is imported are never written by the collector, so workers share them
+    while True:
+        packet, fds = transport.receive(agent)
+        if not packet:
+            return 0
+        message = protocol.decode(packet)
+        if isinstance(message, protocol.Fork):
+            _fork(agent, message, fds, config)
+
+
+def _fork(agent: socket.socket, message: protocol.Fork, fds: list[int], config: AgentConfig) -> None:
+    count = threads()
+    if count != 1:
+        # A fork would copy locks that nobody will ever release. The agent starts a clean zygote when this one ends.
+        raise SystemExit(f"the zygote has {count} threads and must have one; not forking")
+    # No reaping until the pidfd is open: it can then only be the child's.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    pid = os.fork()
+    if pid == 0:
+        _become_worker(agent, message.identity, fds, config)
+    pidfd = os.pidfd_open(pid)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    try:
+        transport.send(agent, protocol.encode(protocol.Forked(message.identity.token, pid)), [pidfd])
+    finally:
+        transport.close_all([pidfd, *fds])
+
+
+def _become_worker(agent: socket.socket, identity: protocol.Identity, fds: list[int], config: AgentConfig) -> None:
+    code = 70  # EX_SOFTWARE
+    try:
+        agent.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        random.seed()
+        code = worker.main(identity, fds[0], fds[1], config)
+    except BaseException:
+        log.exception("a worker ended", model=identity.model, alias=identity.alias, version=identity.version)
+    finally:
+        # Not sys.exit: the zygote's stack must not unwind in its child.
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _reap(_signal: int, _frame: object) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Talking to the agent of this host."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from samovar.autoserve import protocol, transport
+from samovar.autoserve.agent import config as files
+from samovar.autoserve.agent.workers import read_known
+from samovar.autoserve.plan import Key
+from samovar.errors import GiveUp, StackUnavailable
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TIMEOUT = 10.0
+"""Seconds an agent may take to answer; it never does more than start a fork while it is asked."""
+
+
+class AgentLink:
+    """Asks the agent; each call is a connection of its own, so calls from several threads do not meet.
+
+    Args:
+        run_dir: the run folder that the agent was started with.
+        timeout: seconds to wait for an answer.
+    """
+
+    def __init__(self, run_dir: Path, *, timeout: float = TIMEOUT) -> None:
+        self._run_dir = run_dir
+        self._timeout = timeout
+
+    def serve(self, request: protocol.Serve, plan_fd: int | None = None) -> bool:
+        """Have a version served; without a plan the agent must have it in memory.
+
+        Returns:
+            False when no plan was given and the agent has none: fetch and build it.
+
+        Raises:
+            GiveUp: the agent refuses; the message says why.
+            StackUnavailable: no agent answers.
+        """
+        return not isinstance(self._ask(request, [] if plan_fd is None else [plan_fd]), protocol.Missing)
+
+    def cancel(self, key: Key) -> None:
+        """Forget the version that is loading at an endpoint."""
+        self._ask(protocol.Cancel(*key))
+
+    def stop(self, key: Key) -> None:
+        """End an endpoint."""
+        self._ask(protocol.Stop(*key))
+
+    def endpoints(self) -> dict[Key, protocol.EndpointState]:
+        """Return all endpoints."""
+        with self._line() as line:
+            transport.send(line, protocol.encode(protocol.List()))
+            found: dict[Key, protocol.EndpointState] = {}
+            while isinstance(state := _reply(line), protocol.EndpointState):
+                found[Key(state.model, state.alias)] = state
+            return found
+
+    def shutdown(self, *, grace: float = 2.0) -> None:
+        """End all workers and the agent; returns when the workers are gone.
+
+        When no agent answers, workers that it left behind are told by a file, which they see within a tenth of a second.
+        """
+        with contextlib.suppress(StackUnavailable):
+            self._ask(protocol.Shutdown(grace), timeout=grace + self._timeout)
+            return
+        self._abandon(grace + self._timeout)
+
+    def _abandon(self, patience: float) -> None:
+        left = read_known(self._run_dir / files.WORKERS)
+        if not left:
+            return
+        (self._run_dir / files.STOP_FILE).touch(mode=0o600)
+        deadline = time.monotonic() + patience
+        while any(process.alive for process in left):
+            if time.monotonic() > deadline:
+                raise StackUnavailable(f"{len(left)} endpoint workers do not leave.", remedy="Look at their logs, then kill them.")
+            time.sleep(0.02)
+
+    def _ask(self, request: protocol.Message, fds: list[int] | None = None, *, timeout: float | None = None) -> protocol.Message:
+        with self._line(timeout) as line:
+            transport.send(line, protocol.encode(request), fds or [])
+            reply = _reply(line)
+        if isinstance(reply, protocol.Refusal):
+            raise GiveUp(reply.message)
+        return reply
+
+    @contextlib.contextmanager
+    def _line(self, timeout: float | None = None) -> Iterator[socket.socket]:
+        try:
+            with transport.connect(self._run_dir / files.SOCKET, timeout=timeout or self._timeout) as line:
+                yield line
+        except (OSError, msgspec.DecodeError) as error:
+            raise StackUnavailable(f"The agent does not answer ({type(error).__name__}).", remedy="Run `samovar up`.") from None
+
+
+def _reply(line: socket.socket) -> protocol.Message:
+    packet, fds = transport.receive(line)
+    transport.close_all(fds)
+    if not packet:
+        raise ConnectionResetError
+    return protocol.decode(packet)

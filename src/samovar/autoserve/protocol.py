@@ -1,0 +1,179 @@
+"""What the agent, its workers, the zygote and the controller say to each other.
+
+One message is one packet of a Unix ``SOCK_SEQPACKET`` socket (``transport``), in MessagePack, told apart by its ``type``. Plans and
+listening sockets travel beside the message as descriptors (SCM_RIGHTS), never inside it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+WorkerState = Literal["loading", "accepting", "draining", "failed"]
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Which worker this is; it survives the agent.
+
+    Attributes:
+        token: unique name of the worker.
+        model: registered model.
+        alias: alias of the endpoint.
+        version: version it serves.
+        label: what answers call the version.
+        origin: digest that tells this model version from a later one with the same number.
+        generation: grows with each offer at the endpoint: of two workers the younger offer wins.
+    """
+
+    token: str
+    model: str
+    alias: str
+    version: int
+    label: str
+    origin: str
+    generation: int
+
+
+# --- controller -> agent ------------------------------------------------------------------------------------------------------
+
+
+class Serve(msgspec.Struct, frozen=True, tag="serve"):
+    """Serve a version. Carries the sealed plan, or nothing when the agent may have it already (see ``Missing``)."""
+
+    model: str
+    alias: str
+    version: int
+    label: str = ""
+    origin: str = ""
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Forget the version that is loading."""
+
+    model: str
+    alias: str
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """End an endpoint; its address stays reserved."""
+
+    model: str
+    alias: str
+
+
+class List(msgspec.Struct, frozen=True, tag="list"):
+    """Answered by one ``EndpointState`` per endpoint, then ``Done``."""
+
+
+class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
+    """End all workers, then the agent. Answered when they are gone."""
+
+    grace: float = 2.0
+
+
+# --- agent -> controller ------------------------------------------------------------------------------------------------------
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """The request was taken."""
+
+
+class Missing(msgspec.Struct, frozen=True, tag="missing"):
+    """The agent has no plan of that version in memory: send it."""
+
+
+class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
+    """The request cannot be done; ``message`` says why."""
+
+    message: str
+
+
+class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
+    """One endpoint as the agent sees it.
+
+    Attributes:
+        model: registered model.
+        alias: alias.
+        port: TCP port on the loopback, for life.
+        serving: version that answers, or comes back; None when none ever did.
+        label: what answers call it.
+        up: whether a worker accepts connections now.
+        loading: version whose worker is loading.
+        failed: version that failed last, and was not replaced since.
+        failures: failed offers since the endpoint exists; tells one failure from the next.
+        reason: why it failed, one sentence.
+        pid: process that answers; 0 when none does.
+        restarts: times a worker came back after a crash.
+        since: when ``serving`` began to answer, seconds since the epoch.
+    """
+
+    model: str
+    alias: str
+    port: int
+    serving: int | None = None
+    label: str = ""
+    up: bool = False
+    loading: int | None = None
+    failed: int | None = None
+    failures: int = 0
+    reason: str = ""
+    pid: int = 0
+    restarts: int = 0
+    since: float = 0.0
+
+
+# --- worker <-> agent ---------------------------------------------------------------------------------------------------------
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """A worker calls home, at its birth or to be adopted. Carries its listening socket and its plan."""
+
+    identity: Identity
+    state: WorkerState
+    since: float = 0.0
+
+
+class Changed(msgspec.Struct, frozen=True, tag="changed"):
+    """A worker's state changed."""
+
+    state: WorkerState
+    reason: str = ""
+
+
+class Drain(msgspec.Struct, frozen=True, tag="drain"):
+    """Stop accepting, answer what came, leave."""
+
+
+# --- agent <-> zygote ---------------------------------------------------------------------------------------------------------
+
+
+class Fork(msgspec.Struct, frozen=True, tag="fork"):
+    """Make a worker. Carries the listening socket and the plan."""
+
+    identity: Identity
+
+
+class Forked(msgspec.Struct, frozen=True, tag="forked"):
+    """A worker was made. Carries its pidfd, opened before anybody could reap it."""
+
+    token: str
+    pid: int
+
+
+Message = (
+    Serve | Cancel | Stop | List | Shutdown | Done | Missing | Refusal | EndpointState | Hello | Changed | Drain | Fork | Forked
+)
+
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(message: Message) -> bytes:
+    """Write one message."""
+    return _encoder.encode(message)
+
+
+def decode(packet: bytes) -> Message:
+    """Read one message; raises ``msgspec.DecodeError``."""
+    return _decoder.decode(packet)
