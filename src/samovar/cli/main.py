@@ -63,13 +63,14 @@ def _run(words: list[str]) -> int:
 
 def _quietly(words: list[str], *, as_json: bool) -> int:
     """Run, and say every failure in one line."""
-    from samovar.errors import SamovarError
+    from samovar.errors import SamovarError, UsageError
 
     try:
         return _run(words)
     except typer.TyperException as wrong:
-        if sentence := _usage(wrong):
-            output.say_error(sentence)
+        sentence, remedy = _usage(wrong)
+        if sentence:
+            output.error(UsageError(sentence, remedy=remedy), as_json=as_json)
         return 2
     except SamovarError as failure:
         output.error(failure, as_json=as_json)
@@ -85,15 +86,13 @@ def _quietly(words: list[str], *, as_json: bool) -> int:
         return 1
 
 
-def _usage(wrong: typer.TyperException) -> str:
+def _usage(wrong: typer.TyperException) -> tuple[str, str]:
     """Say what is wrong with the command line, and where to read how it goes; empty when help was shown instead."""
     context = getattr(wrong, "ctx", None)
     format_message = getattr(wrong, "format_message", None)
-    message = format_message() if callable(format_message) else str(wrong)
-    if not message:
-        return ""  # a group without a command: its help was shown, and says it all
+    message = (format_message() if callable(format_message) else str(wrong)).rstrip(".")
     command = context.command_path if context is not None else "samovar"
-    return f"{message.rstrip('.')}. Run `{command} --help`."
+    return (f"{message}." if message else "", f"Run `{command} --help`.")
 
 
 if __name__ == "__main__":

@@ -60,9 +60,9 @@ def trust(
     as_json: output.Json = False,
 ) -> None:
     """Trust a version whose files may run code when loaded, such as a pickle. Whoever logged it can run code on this machine."""
+    model, version = _split(what) if "/" in what else (what, None)
     from samovar.pipelines import toolkit
 
-    model, version = _split(what) if "/" in what else (what, None)
     with _context() as ctx:
         done = toolkit.trust(ctx, model, version)
     which = f"version {version} of {model}" if version is not None else f"every version of {model}"
@@ -123,9 +123,9 @@ def artifact_upload(
     as_json: output.Json = False,
 ) -> None:
     """Add a file to the artifacts of a version's run."""
+    model, number = _split(version)
     from samovar.pipelines import toolkit
 
-    model, number = _split(version)
     with _context() as ctx:
         done = toolkit.artifact_upload(ctx, model, number, file, folder)
     output.emit(done, lambda console: console.print(f"Uploaded {output.cell(done['path'])}."), as_json=as_json)
@@ -139,9 +139,9 @@ def artifact_download(
     as_json: output.Json = False,
 ) -> None:
     """Fetch a file of a version's run."""
+    model, number = _split(version)
     from samovar.pipelines import toolkit
 
-    model, number = _split(version)
     with _context() as ctx:
         done = toolkit.artifact_download(ctx, model, number, path, folder)
     output.emit(done, lambda console: console.print(f"Wrote {output.cell(done['file'])}."), as_json=as_json)
@@ -149,9 +149,9 @@ def artifact_download(
 
 def artifact_list(version: Version, *, as_json: output.Json = False) -> None:
     """List the artifacts of a version's run."""
+    model, number = _split(version)
     from samovar.pipelines import toolkit
 
-    model, number = _split(version)
     with _context() as ctx:
         found: dict[str, Any] = toolkit.artifact_list(ctx, model, number)
 
