@@ -53,6 +53,25 @@ def read_folder(registry: Registry, uri: str, limit: int = LIMIT) -> dict[str, b
     return files
 
 
+def read_one(registry: Registry, uri: str, path: str, limit: int = LIMIT) -> bytes:
+    """Read one file below an artifact URI; raises NotFound if it is not there."""
+    root = proxied(registry, uri)
+    if root is not None:
+        return _read(registry, f"{root}/{path}", limit)
+    try:
+        return _through_mlflow(registry, uri, limit)[path]
+    except KeyError:
+        raise NotFound("There is no such artifact.") from None
+
+
+def list_files(registry: Registry, uri: str) -> list[str]:
+    """List the files below an artifact URI, as paths relative to it."""
+    root = proxied(registry, uri)
+    if root is not None:
+        return walk(registry, root)
+    return sorted(_guarded(lambda: _walk_store(_repository(registry, uri))))
+
+
 def walk(registry: Registry, root: str) -> list[str]:
     """List the files below a folder of the proxy, as paths relative to it."""
     found: list[str] = []
@@ -86,6 +105,15 @@ def proxied(registry: Registry, uri: str) -> str | None:
     if parts.netloc and parts.netloc != urlsplit(registry.rest.base).netloc:
         return None
     return parts.path.strip("/")
+
+
+def _walk_store(repository: Any) -> list[str]:
+    found: list[str] = []
+    folders: list[str | None] = [None]
+    while folders:
+        for entry in repository.list_artifacts(folders.pop()):
+            (folders if entry.is_dir else found).append(entry.path)
+    return found
 
 
 def _list(registry: Registry, folder: str) -> list[dict[str, Any]]:

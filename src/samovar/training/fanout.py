@@ -7,17 +7,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import cloudpickle
 
-from samovar.errors import ModelError
 from samovar.training import zygote
 from samovar.training.job import Failed, Job, Progress, Trained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from samovar.project import CandidateSpec
 
@@ -28,58 +26,38 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 """Candidates share the cores as processes; one thread each also makes sums, and so models, the same every time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """What came of the candidates, in the order of their declaration."""
-
-    trained: tuple[Trained, ...]
-    failed: tuple[Failed, ...]
-
-
-def train_all(job: Job, at_once: int, report: Report | None = None) -> Outcomes:
-    """Train every candidate of a job, ``at_once`` at a time.
-
-    Raises:
-        ModelError: no candidate could be trained.
-    """
+def train_each(job: Job, at_once: int, report: Report | None = None) -> Iterator[Trained | Failed]:
+    """Train every candidate of a job, ``at_once`` at a time; yield each when it is done, so that the caller works meanwhile."""
     with tempfile.TemporaryFile() as noise:
         command = [sys.executable, "-m", "samovar.training.zygote"]
         environment = os.environ | _ONE_THREAD | {"PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
         process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise)
+        missing = {spec.name for spec in job.specs}
         with process:
             try:
-                outcomes = _converse(process, job, at_once, report)
+                for result in _converse(process, job, at_once, report):
+                    missing.discard(result.name)
+                    yield result
             finally:
                 process.kill()  # nothing is left to do; after an error or Ctrl-C nobody waits for the rest
-        missing = {spec.name for spec in job.specs} - set(outcomes)
-        lost = {name: Failed(name, _last_line(noise)) for name in missing}
-    every = outcomes | lost
-    found = [every[spec.name] for spec in job.specs]
-    trained = tuple(one for one in found if isinstance(one, Trained))
-    failed = tuple(one for one in found if isinstance(one, Failed))
-    if not trained:
-        reasons = "; ".join(f"{one.name}: {one.reason}" for one in failed)
-        raise ModelError(f"No candidate could be trained. {reasons}", remedy="Mend the candidates or the data, then train again.")
-    return Outcomes(trained, failed)
+        yield from (Failed(name, _last_line(noise)) for name in sorted(missing))
 
 
-def _converse(process: subprocess.Popen[bytes], job: Job, at_once: int, report: Report | None) -> dict[str, Trained | Failed]:
+def _converse(process: subprocess.Popen[bytes], job: Job, at_once: int, report: Report | None) -> Iterator[Trained | Failed]:
     assert process.stdin is not None
     assert process.stdout is not None
-    found: dict[str, Trained | Failed] = {}
     try:
         zygote.write(process.stdin, (sys.path, at_once))
         zygote.write(process.stdin, _portable(job))
         process.stdin.close()
     except BrokenPipeError:  # it died while loading; its last words are in the noise
-        return found
+        return
     for message in zygote.read(process.stdout):
         if isinstance(message, Progress):
             if report is not None:
                 report(message.name, message.done, message.total, message.best)
         else:
-            found[message.name] = message
-    return found
+            yield message
 
 
 def _portable(job: Job) -> bytes:

@@ -22,13 +22,12 @@ class Job:
     Attributes:
         contract: the features.
         specs: the candidates.
-        train: feature columns of the training rows, in time order if ``timed``.
+        train: feature columns of the training rows.
         labels: labels of the training rows.
         held_out: feature columns of the held-out rows; their labels stay with the parent.
         classes: in scikit-learn's order.
         positive: index of the positive class of a binary target.
         metric: the project's.
-        timed: whether rows have an order in time.
         seed: of everything random.
         study: prefix of Optuna study names.
         storage: Optuna storage URL, None is memory.
@@ -42,7 +41,6 @@ class Job:
     classes: tuple[Scalar, ...]
     positive: int | None
     metric: str
-    timed: bool
     seed: int
     study: str = ""
     storage: str | None = None

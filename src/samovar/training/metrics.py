@@ -127,12 +127,17 @@ def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def _falling(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of positives and of all rows at each distinct score, from the highest down; both (rounds, distinct)."""
+    """Weight of positives and of all rows at each distinct score, from the highest down; both (rounds, steps).
+
+    Neighbouring scores without a positive are one step: no score looks inside, and frauds are few.
+    """
     order = np.argsort(-score, kind="stable")
-    ordered = score[order]
+    ordered, hits = score[order], positive[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    has_hits = np.logical_or.reduceat(hits, starts)
+    starts = starts[has_hits | np.r_[True, has_hits[:-1]]]
     rows = weights[:, order]
-    return np.add.reduceat(rows * positive[order], starts, axis=1), np.add.reduceat(rows, starts, axis=1)
+    return np.add.reduceat(rows * hits, starts, axis=1), np.add.reduceat(rows, starts, axis=1)
 
 
 def _auc(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -1,0 +1,220 @@
+"""Between training and the registry: a dataset into judged candidates, and each of them into the files and figures of a run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from samovar.contracts import document
+from samovar.contracts.answers import default_response
+from samovar.contracts.signature import to_columns
+from samovar.contracts.spec import ModelContract
+from samovar.profiles import profile
+from samovar.project import CandidateSpec
+from samovar.registry import model_folder, runs
+from samovar.training import card, fanout, plots, table, threshold
+from samovar.training.evaluation import Evaluation, evaluate
+from samovar.training.job import Failed, Job, Trained
+from samovar.training.outcomes import Outcome, class_indices
+from samovar.training.split import split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from samovar.contracts.spec import Scalar
+    from samovar.pipelines.context import Context
+    from samovar.project import Project
+    from samovar.registry.runs import Run
+    from samovar.store.datasets import Dataset
+    from samovar.training.fanout import Report
+    from samovar.training.split import Split
+
+MODEL_FOLDER = "model"
+EVALUATION = "evaluation.json"
+_EXAMPLE_ROWS = 3
+BASELINE = "plain logistic regression"
+_MLFLOW_TYPES = {bool: "boolean", int: "long", float: "double", str: "string"}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One candidate with its figures."""
+
+    trained: Trained
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A dataset made ready for training, and for judging what comes of it.
+
+    Attributes:
+        project: what is trained.
+        dataset: on what.
+        parts: training rows (in time order, where there is time) and held-out rows.
+        classes: of the target.
+        job: what the candidates' processes are given.
+    """
+
+    project: Project
+    dataset: Dataset
+    parts: Split
+    classes: tuple[Scalar, ...]
+    job: Job
+
+    def outcome(self, trained: Trained) -> Outcome:
+        """A candidate's answers on the held-out rows, with the threshold that its out-of-fold answers chose."""
+        positive = self.job.positive
+        limit = threshold.choose(self.project.threshold, trained.out_of_fold) if positive is not None else 0.5
+        truth = class_indices(self.parts.held_out[self.project.target].to_list(), self.classes)
+        return Outcome(truth, trained.held_out, positive, limit)
+
+    def judge(self, trained: Trained, baseline: Trained | None) -> Judged:
+        """Judge a candidate, and compare it with a plain logistic regression."""
+        found = evaluate(
+            self.outcome(trained),
+            metric=self.project.metric,
+            classes=self.classes,
+            calibration=trained.calibration,
+            seed=self.job.seed,
+            baseline=self.outcome(baseline) if baseline else None,
+        )
+        where: dict[str, Any] = {"project": self.project.name, "dataset": self.dataset.digest}
+        where |= {"split": self.parts.how, "train_rows": self.parts.train.height}
+        return Judged(trained, Evaluation(found.outcome, where | found.document))
+
+
+def prepare(ctx: Context, project: Project, data: Dataset, key: str) -> Study:
+    """Read a dataset, hold rows out, and make the job; a plain logistic regression joins the candidates to compare them with."""
+    frame = ctx.lake.read(data.url)
+    seed = ctx.settings.seed
+    parts = split(frame, project, seed)
+    classes = table.classes_of(frame[project.target])
+    job = Job(
+        contract=project.contract,
+        specs=(CandidateSpec("logreg", BASELINE, trials=0), *project.candidates),
+        train=table.columns(parts.train, project.contract),
+        labels=table.as_labels(parts.train[project.target]),
+        held_out=table.columns(parts.held_out, project.contract),
+        classes=classes,
+        positive=positive_index(project, classes),
+        metric=project.metric,
+        seed=seed,
+        study=f"samovar-{project.name}-{key[:12]}",
+        storage=ctx.settings.optuna_storage,
+    )
+    return Study(project, data, parts, classes, job)
+
+
+def train(ctx: Context, study: Study, progress: Report | None) -> Iterator[Judged | Failed]:
+    """Train and judge every candidate; yield each when it is done."""
+    early: list[Trained] = []
+    baseline: Trained | None = None
+    settled = False
+    for one in fanout.train_each(study.job, ctx.settings.train_jobs, _without_baseline(progress)):
+        if one.name == BASELINE:
+            baseline, settled = (one if isinstance(one, Trained) else None), True
+            yield from (study.judge(waiting, baseline) for waiting in early)
+        elif isinstance(one, Failed):
+            yield one
+        elif settled:
+            yield study.judge(one, baseline)
+        else:
+            early.append(one)
+
+
+def positive_index(project: Project, classes: tuple[Scalar, ...]) -> int | None:
+    """Index of the positive class of a binary target: the declared one, else the last; None with more than two classes."""
+    if len(classes) != 2:
+        return None
+    return classes.index(project.positive) if project.positive in classes else 1
+
+
+def _without_baseline(progress: Report | None) -> Report | None:
+    if progress is None:
+        return None
+
+    def report(name: str, done: int, total: int, best: float | None) -> None:
+        if name != BASELINE:
+            progress(name, done, total, best)
+
+    return report
+
+
+def log(ctx: Context, study: Study, one: Judged, run: Run) -> str:
+    """Log a candidate as a finished run; returns the run's id."""
+    trained = one.trained
+    times = {"latency_ms": trained.latency_ms, "train_seconds": trained.seconds, "model_mb": len(trained.model) / 1e6}
+    runs.log(
+        ctx.registry,
+        run,
+        trained.params,
+        one.evaluation.figures() | times | {f"selection_{study.project.metric}": trained.selection},
+    )
+    documents = _documents(study, one)
+    drawn = {f"plots/{name}": png for name, png in plots.draw(one.evaluation).items()}
+    model = {f"{MODEL_FOLDER}/{path}": content for path, content in _model(study, one, run, documents).items()}
+    runs.log_files(ctx.registry, run, documents | drawn | model)
+    runs.finish(ctx.registry, run)
+    return run.run_id
+
+
+def _documents(study: Study, one: Judged) -> dict[str, bytes]:
+    """What people and other parts read of a version, beside the model in its folder and in the run."""
+    text = card.write(study.project, one.trained, one.evaluation.document)
+    return {
+        document.PATH: document.dump(_contract(study, one)),
+        profile.FILE_NAME: profile.encode(_reference(study, one)),
+        EVALUATION: json.dumps(one.evaluation.document, indent=1).encode(),
+        "model_card.md": text.encode(),
+    }
+
+
+def _contract(study: Study, one: Judged) -> ModelContract:
+    project, binary = study.project, study.job.positive is not None
+    return ModelContract(
+        contract=project.contract,
+        response=project.response or default_response(project.contract, study.classes),
+        project=project.name,
+        target=project.target,
+        classes=study.classes,
+        positive=study.classes[study.job.positive] if study.job.positive is not None else None,
+        threshold=one.evaluation.outcome.threshold if binary else None,
+    )
+
+
+def _reference(study: Study, one: Judged) -> profile.Profile:
+    """Profile of the training rows; the predictions in it are out-of-fold ones, as those on new rows will be."""
+    outcome = one.trained.out_of_fold
+    if outcome.positive is not None:
+        predictions = pl.Series(outcome.score)
+    else:
+        predictions = pl.Series([str(study.classes[index]) for index in outcome.predicted])
+    return profile.build(study.parts.train, study.project.contract, predictions)
+
+
+def _model(study: Study, one: Judged, run: Run, documents: dict[str, bytes]) -> dict[str, bytes]:
+    contract = study.project.contract
+    rows = study.parts.train.head(_EXAMPLE_ROWS)
+    example = {field.name: [_plain(value) for value in rows[field.name].to_list()] for field in contract.features}
+    return model_folder.folder(
+        model_folder.SklearnModel(
+            data=one.trained.model,
+            types=one.trained.types,
+            inputs=to_columns(contract),
+            output=_MLFLOW_TYPES.get(type(study.classes[0]), "string"),
+            example=example,
+            requirements=one.trained.requirements,
+            run_id=run.run_id,
+            made_at=dt.datetime.now(dt.UTC),
+            extra=documents,
+        )
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, dt.datetime) else value
