@@ -113,7 +113,7 @@ def small_stack(tmp_path):
     yield stack
     if stack.processes():
         sys.stdout.write(json.dumps(stack.logs(), indent=1))  # shown by pytest beside the failure
-        shutdown.stop_everything(stack.run)
+        shutdown.stop_everything(stack.run, stack.plan)
 
 
 @pytest.fixture

@@ -99,5 +99,7 @@ def test_a_reused_pid_is_not_taken_for_the_old_process(small_stack):
     _kill(supervisor)
     small_stack.until(lambda: small_stack.run.keeper("supervisor").identity != supervisor and small_stack.well())
     assert small_stack.service("b").identity.pid != own.pid
-    shutdown.stop_everything(small_stack.run)  # and this process, which is named in the file, is still here to pass the test
+    shutdown.stop_everything(
+        small_stack.run, small_stack.plan
+    )  # and this process, which is named in the file, is still here to pass the test
     assert not small_stack.processes()

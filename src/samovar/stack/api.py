@@ -68,7 +68,7 @@ def down(settings: Settings) -> bool:
         return False
     run.ask_to_stop()  # before the wait: an `up` that waits for health gives up, a keeper starts nothing any more
     with _command(run):
-        shutdown.stop_everything(run)
+        _stop(run)
     return True
 
 
@@ -120,9 +120,7 @@ def _launch(settings: Settings) -> RunDir:
     _make_folders(settings.state)
     with _command(run):
         _refuse_second(settings)
-        if run.plan() is not None:
-            shutdown.stop_everything(run)  # what a stack left whose keepers were both killed
-        run.clear()
+        _stop(run)  # what a stack left whose keepers were both killed
         chosen = ports.choose(settings)
         plan = make_plan(settings, chosen)
         ports.keep(settings, chosen)
@@ -130,6 +128,13 @@ def _launch(settings: Settings) -> RunDir:
         start_keeper("guardian", plan, run.path)
         _await_keepers(settings, plan)
     return run
+
+
+def _stop(run: RunDir) -> None:
+    plan = run.plan()
+    if plan is not None:
+        shutdown.stop_everything(run, plan)
+    run.clear()
 
 
 def _refuse_second(settings: Settings) -> None:
@@ -180,7 +185,7 @@ def _await_healthy(run: RunDir, progress: Callable[[str, str], None], timeout: f
     deadline, shown = time.monotonic() + timeout, dict[str, str]()
     while True:
         plan = run.plan()
-        if plan is None or run.stopping:
+        if plan is None or run.ending(plan):
             raise Conflict("The stack was stopped while it started.", remedy="Run `samovar up` again.")
         known = run.state().services
         for name, state in known.items():

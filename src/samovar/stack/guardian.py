@@ -36,10 +36,10 @@ class Guardian:
     def serve(self) -> None:
         """Return once the stack was asked to stop and the supervisor is gone, or the guardian itself was asked."""
         backoff = Backoff()
-        while not self._run.stopping:
+        while not self._run.ending(self._plan):
             began = time.monotonic()
             self._watch(self._supervisor())
-            if not self._run.stopping:
+            if not self._run.ending(self._plan):
                 time.sleep(backoff.after(time.monotonic() - began))
 
     def _supervisor(self) -> processes.Identity:
@@ -57,7 +57,7 @@ class Guardian:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
-        while not self._run.stopping and descriptor not in dict(poll.poll()):
+        while not self._run.ending(self._plan) and descriptor not in dict(poll.poll()):
             self._drain()
         processes.reap_strays(())
         os.close(descriptor)
@@ -71,7 +71,7 @@ def main(run_dir: Path) -> int:
     """Guard until told to stop, then leave nothing behind; returns the exit code."""
     run = RunDir(run_dir)
     plan = run.plan()
-    if plan is None or run.stopping:
+    if plan is None or run.ending(plan):
         return 0
     with run.lock("guardian", _LOCK_SECONDS) as alone:
         if not alone:
@@ -79,7 +79,7 @@ def main(run_dir: Path) -> int:
         processes.become_subreaper()
         run.enter("guardian")
         Guardian(run, plan).serve()
-        shutdown.stop_everything(run)
+        shutdown.stop_everything(run, plan)
     return 0
 
 

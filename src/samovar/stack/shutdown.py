@@ -15,6 +15,7 @@ from samovar.autoserve.link import AgentLink
 from samovar.errors import SamovarError
 from samovar.stack import processes
 from samovar.stack.launch import KEEPERS
+from samovar.stack.state import StackState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,23 +31,23 @@ _ROUNDS = 20
 """Looks for leftovers at most; each look ends what it finds, so that only a fork bomb needs more than two."""
 
 
-def stop_everything(run: RunDir) -> None:
+def stop_everything(run: RunDir, plan: Plan) -> None:
     """Stop the keepers, the services and all they left, and forget the stack; the caller itself is spared."""
-    run.ask_to_stop()
-    plan = run.plan()
-    if plan is not None:
-        _stop_keepers(plan)
-        stop_services(run, plan)
-        _sweep(plan, spared=())
-    run.clear()
+    if run.belongs_to(plan):
+        run.ask_to_stop()
+    _stop_keepers(plan)
+    stop_services(run, plan)
+    _sweep(plan, spared=())
+    if run.belongs_to(plan):
+        run.clear()
 
 
 def stop_services(run: RunDir, plan: Plan) -> None:
     """Stop the services in reverse order, then every other process of the stack but its keepers."""
-    state = run.state()
+    state = run.state() if run.belongs_to(plan) else StackState()
     for service in reversed(plan.services):
         known = state.services.get(service.name)
-        if service.name == AGENT:
+        if service.name == AGENT and run.belongs_to(plan):
             _dismiss_workers(run)
         if known is not None and known.identity is not None:
             _end([known.identity], service.grace)

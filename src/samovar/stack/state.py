@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-Health = Literal["starting", "healthy", "unhealthy", "restarting", "stopped"]
+Health = Literal["starting", "healthy", "unhealthy", "restarting"]
 _T = TypeVar("_T")
 
 
@@ -80,7 +80,7 @@ class ServiceState(msgspec.Struct):
     """What is known about one service.
 
     Attributes:
-        identity: its process; None before the first start and after the last stop.
+        identity: its process, or the last one; None before the first start.
         health: as of the last probe.
         restarts: starts after the first one.
         changed: Unix time of the last change of ``health``.
@@ -119,14 +119,19 @@ class RunDir:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    @property
-    def stopping(self) -> bool:
-        """Whether somebody asked the stack to stop."""
-        return (self.path / "stopping").exists()
+    def ending(self, plan: Plan) -> bool:
+        """Whether the stack shall end: it was asked to, or its folder was deleted, or made anew for another stack."""
+        return (self.path / "stopping").exists() or not self.belongs_to(plan)
+
+    def belongs_to(self, plan: Plan) -> bool:
+        """Whether this folder is that stack's."""
+        current = self.plan()
+        return current is not None and current.stack == plan.stack
 
     def ask_to_stop(self) -> None:
         """Let nothing be restarted from now on."""
-        (self.path / "stopping").touch(mode=0o600)
+        with contextlib.suppress(FileNotFoundError):  # a deleted folder says the same
+            (self.path / "stopping").touch(mode=0o600)
 
     def plan(self) -> Plan | None:
         """What shall run; None when no stack was started here."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _log = logs.get_logger(__name__)
 _LOCK_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
 
 
 class Supervisor:
@@ -36,7 +37,7 @@ class Supervisor:
         self._state = run.state()
 
     async def serve(self) -> None:
-        """Keep everything running; return once a signal or the stop file asks for the end."""
+        """Keep everything running; return once a signal or the run folder asks for the end."""
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
@@ -45,7 +46,8 @@ class Supervisor:
         for service in self._plan.services:
             state = self._state.services.setdefault(service.name, ServiceState())
             tasks.append(asyncio.create_task(ServiceKeeper(service, self._plan, state, self._write).run()))
-        done, _ = await asyncio.wait([asyncio.create_task(_set(stop)), *tasks], return_when=asyncio.FIRST_COMPLETED)
+        tasks += [asyncio.create_task(_set(stop)), asyncio.create_task(self._until_ending())]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
         for task in done:
@@ -57,14 +59,18 @@ class Supervisor:
             written = self._run.keeper("guardian")
             descriptor = None if written is None else written.identity.open()
             if descriptor is None:
-                if self._run.stopping:
-                    await asyncio.Event().wait()
+                if self._run.ending(self._plan):
+                    return
                 descriptor = start_keeper("guardian", self._plan, self._run.path).open()
             began = asyncio.get_running_loop().time()
             if descriptor is not None:
                 await ended(descriptor)
             self._reap_strays()
             await asyncio.sleep(backoff.after(asyncio.get_running_loop().time() - began))
+
+    async def _until_ending(self) -> None:
+        while not self._run.ending(self._plan):  # noqa: ASYNC110 - no event comes from a file
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def _reap_strays(self) -> None:
         known = [one.identity.pid for one in self._state.services.values() if one.identity is not None]
@@ -83,7 +89,7 @@ def main(run_dir: Path) -> int:
     logs.configure("supervisor")
     run = RunDir(run_dir)
     plan = run.plan()
-    if plan is None or run.stopping:
+    if plan is None or run.ending(plan):
         return 0
     with run.lock("supervisor", _LOCK_SECONDS) as alone:
         if not alone:
@@ -92,7 +98,8 @@ def main(run_dir: Path) -> int:
         processes.become_subreaper()
         run.enter("supervisor")
         asyncio.run(Supervisor(run, plan).serve())
-        run.ask_to_stop()
+        if run.belongs_to(plan):
+            run.ask_to_stop()
         shutdown.stop_services(run, plan)
     return 0
 
