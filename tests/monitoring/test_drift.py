@@ -111,16 +111,16 @@ def test_a_category_swap_is_drift():
     assert (worst.name, worst.top_reference, worst.top_current) == ("plan", "basic", "pro")
 
 
-def test_shifted_answers_alarm():
-    """The model's answers are compared like a feature."""
+def test_shifted_answers_are_shown_and_alarm_nobody():
+    """The model's answers are compared like a feature, but only features decide: learned rows get surer answers than new ones."""
     rng = np.random.default_rng(41)
     reference, current = rows(rng, 500), rows(rng, 300)
     built = profile.build(reference, Row.spec, pl.Series(rng.choice(["no", "yes"], 500, p=[0.9, 0.1])))
     same = profile.count(built, current, pl.Series(rng.choice(["no", "yes"], 300, p=[0.9, 0.1])))
     moved = profile.count(built, current, pl.Series(rng.choice(["no", "yes"], 300, p=[0.5, 0.5])))
-    assert compare(built, same, POLICY).verdict == "ok"
+    assert not compare(built, same, POLICY).prediction.shifted
     result = compare(built, moved, POLICY)
-    assert (result.verdict, result.prediction.shifted, result.worst.name) == ("alarm", True, "prediction")
+    assert (result.verdict, result.prediction.shifted) == ("ok", True)
 
 
 def test_a_report_survives_json():

@@ -2,7 +2,10 @@
 
 A feature has shifted when the difference is large (PSI beyond its noise over the policy's threshold) AND cannot be chance
 (Holm-corrected chi-square p-value under alpha). Either alone misleads: with many rows any trifle is significant, with few rows
-chance alone makes a large PSI. Any shifted feature, or shifted answers, are an alarm; under ``min_rows`` nothing is.
+chance alone makes a large PSI. Any shifted feature is an alarm; under ``min_rows`` nothing is.
+
+Shifted answers are shown, but alarm nobody by themselves: a model is surer of rows it has learned from than of new ones, so every
+dataset that holds training rows would look shifted.
 """
 
 from __future__ import annotations
@@ -88,40 +91,39 @@ class DriftReport(msgspec.Struct, frozen=True):
     prediction: FeatureDrift | None = None
 
     @property
-    def all(self) -> tuple[FeatureDrift, ...]:
-        """Features and, if compared, the answers."""
-        return self.features if self.prediction is None else (*self.features, self.prediction)
-
-    @property
     def shifted(self) -> tuple[FeatureDrift, ...]:
-        """What shifted, largest effect first."""
-        return tuple(sorted((entry for entry in self.all if entry.shifted), key=_rank))
+        """The features that shifted, largest effect first."""
+        return tuple(entry for entry in self.features if entry.shifted)
 
     @property
-    def worst(self) -> FeatureDrift | None:
-        """The feature or answer with the largest effect."""
-        return min(self.all, key=_rank, default=None)
+    def worst(self) -> FeatureDrift:
+        """The feature with the largest effect."""
+        return self.features[0]
 
 
 def compare(reference: Profile, current: Profile, policy: Drift) -> DriftReport:
     """Compare current rows with a reference; both profiles must have been counted over the same bins."""
     pairs = list(zip(reference.fields, current.fields, strict=True))
-    if reference.prediction is not None and current.prediction is not None:
-        pairs.append((reference.prediction, current.prediction))
     tests = [homogeneity(old.bins, new.bins) for old, new in pairs]
     corrected = holm([test.p_value for test in tests])
-    entries = [_entry(old, new, test, p, policy) for (old, new), test, p in zip(pairs, tests, corrected, strict=True)]
-    features = entries[: len(reference.fields)]
+    features = [_entry(old, new, test, p, policy) for (old, new), test, p in zip(pairs, tests, corrected, strict=True)]
     return DriftReport(
-        verdict=_verdict(entries, current.rows, policy),
+        verdict=_verdict(features, current.rows, policy),
         reference_rows=reference.rows,
         current_rows=current.rows,
         threshold=policy.psi,
         alpha=policy.alpha,
         min_rows=policy.min_rows,
         features=tuple(sorted(features, key=_rank)),
-        prediction=entries[-1] if len(entries) > len(features) else None,
+        prediction=_answers(reference.prediction, current.prediction, policy),
     )
+
+
+def _answers(old: FieldProfile | None, new: FieldProfile | None, policy: Drift) -> FeatureDrift | None:
+    if old is None or new is None:
+        return None
+    test = homogeneity(old.bins, new.bins)
+    return _entry(old, new, test, test.p_value, policy)
 
 
 def _rank(entry: FeatureDrift) -> tuple[float, float, str]:

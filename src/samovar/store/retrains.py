@@ -97,6 +97,12 @@ def finish(connection: sa.Connection, request_id: int, ok: bool) -> None:  # noq
     connection.execute(statement.values(state="done" if ok else "failed", finished_at=query.now()))
 
 
+def release(connection: sa.Connection, request_id: int) -> None:
+    """Give a claimed request back, so that anybody may claim it at once."""
+    statement = sa.update(retrain_requests).where(_table.id == request_id, _table.state == "claimed")
+    connection.execute(statement.values(state="open", claimed_by="", claimed_at=None))
+
+
 def list_(connection: sa.Connection, project: str | None = None) -> list[RetrainRequest]:
     """Return the requests, of one project if given, oldest first."""
     statement = query.select(retrain_requests, RetrainRequest).order_by(_table.id)

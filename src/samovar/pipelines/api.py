@@ -1,0 +1,132 @@
+"""The steps as one call each, by the names their commands have: what the command line and Python users call.
+
+A project is given by name or as itself. Each call opens the world its settings name, and closes it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from samovar import workspace
+from samovar.errors import ProjectError
+from samovar.pipelines.context import open_context
+from samovar.project import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from samovar.project import Window
+    from samovar.settings import Settings
+    from samovar.training.fanout import Report
+
+# Steps are imported when they are called: `samovar ingest` need not load what `samovar train` needs.
+# ruff: noqa: PLC0415
+
+
+def ingest(project: str | Project, window: Window | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
+    """Read, check and store a project's rows; see `samovar.pipelines.ingest.ingest`."""
+    from samovar.pipelines.ingest import ingest as step
+
+    with open_context(settings) as ctx:
+        return step(ctx, find(project), window)
+
+
+def train(
+    project: str | Project,
+    dataset: str | None = None,
+    *,
+    kinds: Sequence[str] = (),
+    progress: Report | None = None,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Train candidates and register the best; see `samovar.pipelines.train.train`."""
+    from samovar.pipelines.train import train as step
+
+    with open_context(settings) as ctx:
+        return step(ctx, find(project), dataset, kinds=kinds, progress=progress)
+
+
+def promote(project: str | Project, version: int | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
+    """Put a challenger before the gate; see `samovar.pipelines.promote.promote`."""
+    from samovar.pipelines.promote import promote as step
+
+    with open_context(settings) as ctx:
+        return step(ctx, find(project), version)
+
+
+def infer(project: str | Project, dataset: str | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
+    """Predict a dataset with champion and challenger; see `samovar.pipelines.infer.infer`."""
+    from samovar.pipelines.infer import infer as step
+
+    with open_context(settings) as ctx:
+        return step(ctx, find(project), dataset)
+
+
+def monitor(project: str | Project, dataset: str | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
+    """Compare a dataset with the champion's reference; see `samovar.pipelines.monitor.monitor`."""
+    from samovar.pipelines.monitor import monitor as step
+
+    with open_context(settings) as ctx:
+        return step(ctx, find(project), dataset)
+
+
+def retrain(
+    project: str | Project, *, force: bool = False, progress: Report | None = None, settings: Settings | None = None
+) -> dict[str, Any]:
+    """Do what drift asked for; see `samovar.pipelines.retrain.retrain`."""
+    from samovar.pipelines.retrain import retrain as step
+
+    with open_context(settings) as ctx:
+        return step(ctx, find(project), force=force, progress=progress)
+
+
+def rollback(
+    target: str | Project, alias: str | None = None, *, to: int | None = None, settings: Settings | None = None
+) -> dict[str, Any]:
+    """Move an alias back to where it stood before; see `samovar.pipelines.rollback.rollback`.
+
+    Args:
+        target: a project (its champion's alias is moved), or the name of a registered model.
+        alias: the alias to move; None is the champion's.
+        to: version to move it to; None is the one before the present one.
+        settings: the world; None reads it from the environment.
+    """
+    from samovar.pipelines.rollback import rollback as step
+
+    model, usual = _model_of(target)
+    with open_context(settings) as ctx:
+        return step(ctx, model, alias or usual, to)
+
+
+def drift_inject(
+    project: str | Project,
+    kind: str = "shift",
+    strength: float | None = None,
+    seed: int = 0,
+    *,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Store a drifted copy of the latest dataset; see `samovar.pipelines.inject.drift_inject`."""
+    from samovar.pipelines.inject import drift_inject as step
+
+    with open_context(settings) as ctx:
+        return step(ctx, find(project), kind, strength, seed)
+
+
+def find(project: str | Project) -> Project:
+    """Return the project itself, or the one of this name; raises ProjectError that lists the known ones."""
+    return project if isinstance(project, Project) else workspace.find(project)
+
+
+def _model_of(target: str | Project) -> tuple[str, str]:
+    """Return the registered model and its usual alias; a name that is no project is a model's."""
+    try:
+        project = find(target)
+    except ProjectError:
+        if isinstance(target, str) and target not in workspace.entries():
+            return target, "Production"
+        raise
+    return project.model, project.alias
+
+
+__all__ = ["drift_inject", "infer", "ingest", "monitor", "promote", "retrain", "rollback", "train"]
