@@ -48,7 +48,8 @@ def monitor(ctx: Context, project: Project, dataset: str | None = None) -> dict[
     Returns:
         ``status``, ``project``, ``dataset``, ``model``, ``version``, ``verdict`` (``ok``, ``alarm`` or ``too_few_rows``),
         ``sentence``, ``shifted`` (features), ``worst`` (feature), ``worst_psi``, ``folder`` of the report, ``comparison``,
-        ``metric`` and ``score`` on the dataset's labels, and ``retrain_requested``: whether a request for this version and dataset waits.
+        ``metric`` and ``score`` on the dataset's labels, and ``retrain_requested``: whether a request for this version and dataset
+        waits.
 
     Raises:
         NotFound: no dataset, no champion, or the champion carries no reference profile.
