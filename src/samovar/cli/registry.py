@@ -18,7 +18,9 @@ _PANEL = "The registry"
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A registered model.", show_default=False)]
 Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="An alias, such as Production.", show_default=False)]
-Version = Annotated[str, typer.Argument(metavar="MODEL/VERSION", help="A version, such as flowers/3.", show_default=False)]
+Version = Annotated[
+    str, typer.Argument(metavar="VERSION", help="A version, such as flowers/3 or flowers@Production.", show_default=False)
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -117,18 +119,18 @@ def alias_list(
 
 def artifact_upload(
     version: Version,
-    file: Annotated[Path, typer.Argument(help="File to upload.", exists=True, dir_okay=False, readable=True, show_default=False)],
+    file: Annotated[Path, typer.Argument(help="A file, or a folder.", show_default=False)],
     *,
     folder: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Folder among the run's artifacts.")] = "",
     as_json: output.Json = False,
 ) -> None:
-    """Add a file to the artifacts of a version's run."""
-    model, number = _split(version)
+    """Add a file or a folder to the artifacts of a version's run."""
+    model, number = _named(version)
     from samovar.pipelines import toolkit
 
     with _context() as ctx:
         done = toolkit.artifact_upload(ctx, model, number, file, folder)
-    output.emit(done, lambda console: console.print(f"Uploaded {output.cell(done['path'])}."), as_json=as_json)
+    output.emit(done, lambda console: console.print(f"Uploaded {output.cell(done['written'])}."), as_json=as_json)
 
 
 def artifact_download(
@@ -138,30 +140,34 @@ def artifact_download(
     folder: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where to put it.")] = Path(),
     as_json: output.Json = False,
 ) -> None:
-    """Fetch a file of a version's run."""
-    model, number = _split(version)
+    """Fetch a file or a folder of a version's run; nothing is overwritten."""
+    model, number = _named(version)
     from samovar.pipelines import toolkit
 
     with _context() as ctx:
         done = toolkit.artifact_download(ctx, model, number, path, folder)
-    output.emit(done, lambda console: console.print(f"Wrote {output.cell(done['file'])}."), as_json=as_json)
+    output.emit(done, lambda console: console.print(f"Wrote {output.cell(done['written'])}."), as_json=as_json)
 
 
 def artifact_list(version: Version, *, as_json: output.Json = False) -> None:
     """List the artifacts of a version's run."""
-    model, number = _split(version)
+    model, number = _named(version)
     from samovar.pipelines import toolkit
 
     with _context() as ctx:
         found: dict[str, Any] = toolkit.artifact_list(ctx, model, number)
 
     def show(console: Console) -> None:
-        table = output.table(f"Artifacts of {output.cell(version)}", "path", ">bytes")
-        for row in found["artifacts"]:
-            table.add_row(output.cell(row["path"]), output.cell(row["size"]))
-        console.print(table)
+        for path in found["artifacts"]:
+            console.print(output.cell(path), soft_wrap=True)
 
     output.emit(found, show, as_json=as_json)
+
+
+def _named(text: str) -> tuple[str, int | str]:
+    """Read ``MODEL/VERSION`` or ``MODEL@ALIAS``."""
+    model, at, alias = text.partition("@")
+    return (model, alias) if at and model and alias else _split(text)
 
 
 def _split(text: str) -> tuple[str, int]:
@@ -170,7 +176,7 @@ def _split(text: str) -> tuple[str, int]:
 
     model, _, version = text.rpartition("/")
     if not model or not version.isdecimal() or int(version) < 1:
-        raise UsageError(f"{text!r} names no version.", remedy="Write MODEL/VERSION, such as flowers/3.")
+        raise UsageError(f"{text!r} names no version.", remedy="Write it as in flowers/3.")
     return model, int(version)
 
 

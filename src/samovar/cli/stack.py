@@ -192,18 +192,18 @@ def events(
     as_json: output.Json = False,
 ) -> None:
     """Show what happened to models and endpoints, the newest last."""
-    from samovar.pipelines import toolkit
     from samovar.pipelines.context import open_context
+    from samovar.store import events as log
 
-    with open_context(_settings()) as ctx:
-        found = toolkit.events(ctx, model=model, limit=limit)
+    with open_context(_settings()) as ctx, ctx.db.read() as connection:
+        found = log.list_(connection, model, limit)[::-1]
 
     def show(console: Console) -> None:
         table = output.table("Events", "when (UTC)", "what", "model", "alias", "detail")
         for row in found:
-            what = f"[red]{output.cell(row['kind'])}[/]" if row["alarm"] else output.cell(row["kind"])
-            when = f"{row['at']:%Y-%m-%d %H:%M:%S}"
-            table.add_row(when, what, output.cell(row["model"]), output.cell(row["alias"]), output.cell(row["detail"]))
+            what = f"[red]{output.cell(row.kind)}[/]" if row.alarm else output.cell(row.kind)
+            when = f"{row.at:%Y-%m-%d %H:%M:%S}"
+            table.add_row(when, what, output.cell(row.model or None), output.cell(row.alias or None), output.cell(row.detail))
         console.print(table)
 
     output.emit({"events": found}, show, as_json=as_json)

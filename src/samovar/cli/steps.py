@@ -44,7 +44,7 @@ def ingest(project: output.ProjectName, *, start: Moment = None, end: Moment = N
 
     def show(console: Console) -> None:
         _headline(console, project, f"{result['rows']:,} rows accepted, {result['rejected']:,} in quarantine", result)
-        pairs = {"dataset": result["dataset"][:12], "anomalies": [_anomaly(found) for found in result["anomalies"]]}
+        pairs = {"dataset": result["dataset"][:12], "anomalies": [found["message"] for found in result["anomalies"]]}
         console.print(output.facts(pairs))
         for reason, count in result["reasons"].items():
             console.print(f"  [yellow]{count:>5}[/] {output.cell(reason)}")
@@ -69,11 +69,14 @@ def train(
     def show(console: Console) -> None:
         words = f"registered [bold]{output.cell(result['model'])} v{result['version']}[/] ({output.cell(result['kind'])})"
         _headline(console, project, words, result)
-        table = output.table("", "candidate", f">{result['metric']}")
+        table = output.table("", "candidate", f">{result['metric']}", "95 % interval")
         for row in sorted(result["candidates"], key=lambda row: -row["value"]):
-            table.add_row(output.cell(row.get("name", row["kind"])), f"{row['value']:.4f}")
+            low, high = row["interval"]
+            table.add_row(output.cell(row["kind"]), f"{row['value']:.4f}", f"{low:.4f} to {high:.4f}")
         console.print(table)
-        console.print(output.facts({"dataset": result["dataset"][:12], "interval": result["interval"], "run": result["run_id"]}))
+        for row in result["failed"]:
+            console.print(f"  [red]failed[/] {output.cell(row['kind'])}: {output.cell(row['reason'])}")
+        console.print(output.facts({"dataset": result["dataset"][:12], "run": result["run_id"]}))
         console.print(f"\n[dim]Next: samovar promote {project}[/]")
 
     output.emit(result, show, as_json=as_json)
@@ -141,9 +144,10 @@ def retrain(
     from samovar.pipelines import api
 
     settings = output.prepare()
-    with output.busy("Retraining", as_json=as_json):
-        result = api.retrain(project, force=force, settings=settings)
-    output.emit(result, lambda console: _plain(console, project, output.cell(result["status"]), result), as_json=as_json)
+    with _candidate_bars(as_json=as_json) as advance:
+        result = api.retrain(project, force=force, progress=advance, settings=settings)
+    words = output.cell(result.get("reason", result["status"]))
+    output.emit(result, lambda console: _plain(console, project, words, result), as_json=as_json)
 
 
 def rollback(
@@ -168,16 +172,15 @@ def drift_inject(
     strength: Annotated[
         float | None, typer.Option("--strength", min=0.0, help="How much; the kind's own default if left out.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of what is random about it.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of what is random about it.")] = 0,
     as_json: output.Json = False,
 ) -> None:
     """Store a drifted copy of the latest dataset, which then is the latest."""
     from samovar.pipelines import api
 
     settings = output.prepare()
-    given = {name: value for name, value in (("strength", strength), ("seed", seed)) if value is not None}
-    result = api.drift_inject(project, kind=kind, settings=settings, **given)
-    words = f"a {output.cell(kind)} of the latest dataset is now the latest"
+    result = api.drift_inject(project, kind, strength, seed, settings=settings)
+    words = f"a drifted copy ({output.cell(kind)}) of the source's latest dataset is now the latest"
     output.emit(result, lambda console: _plain(console, project, words, result), as_json=as_json)
 
 
@@ -195,10 +198,6 @@ def _plain(console: Console, name: str, words: str, result: dict[str, Any]) -> N
     console.print(output.facts(simple))
 
 
-def _anomaly(found: Any) -> str:
-    return str(found.get("message", found)) if isinstance(found, dict) else str(found)
-
-
 def _utc(moment: dt.datetime | None) -> dt.datetime | None:
     return None if moment is None else moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
 
@@ -213,12 +212,18 @@ def _candidate_bars(*, as_json: bool) -> Iterator[Callable[[str, int, int, float
 
     name, score = TextColumn("{task.description:<24}"), TextColumn("{task.fields[note]:<14}")
     console = output.console(stderr=True)
-    with Progress(SpinnerColumn(), name, BarColumn(bar_width=30), score, TimeElapsedColumn(), console=console) as progress:
-        tasks: dict[str, Any] = {}
+    progress = Progress(SpinnerColumn(), name, BarColumn(bar_width=30), score, TimeElapsedColumn(), console=console)
+    tasks: dict[str, Any] = {}
 
-        def advance(kind: str, done: int, total: int, best: float | None) -> None:
-            if kind not in tasks:
-                tasks[kind] = progress.add_task(kind, total=total, note="")
-            progress.update(tasks[kind], completed=done, total=total, note="" if best is None else f"best {best:.4f}")
+    def advance(kind: str, done: int, total: int, best: float | None) -> None:
+        if not tasks:
+            progress.start()  # not before: a step that has nothing to do shows nothing
+        if kind not in tasks:
+            tasks[kind] = progress.add_task(kind, total=total, note="")
+        progress.update(tasks[kind], completed=done, total=total, note="" if best is None else f"best {best:.4f}")
 
+    try:
         yield advance
+    finally:
+        if tasks:
+            progress.stop()

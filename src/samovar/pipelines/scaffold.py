@@ -51,7 +51,7 @@ def {name}(window: sv.Window) -> pl.DataFrame:
     tenure, calls = rng.integers(0, 72, size), rng.poisson(1.2, size)
     plan = rng.choice(["basic", "plus", "pro"], size, p=[0.5, 0.3, 0.2])
     spend = rng.gamma(4.0, 9.0, size).round(2)
-    risk = -2.2 + 0.9 * (calls - 1) - 0.03 * tenure + 1.4 * ((plan == "basic") & (spend > 45))
+    risk = -2.5 + 1.1 * calls - 0.05 * tenure + 4.0 * ((plan == "basic") & (spend > 40))
     churned = (rng.random(size) < 1 / (1 + np.exp(-risk))).astype(int)
     return pl.DataFrame(
         {{

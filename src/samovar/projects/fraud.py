@@ -43,7 +43,7 @@ class Verdict(sv.Response):
     threshold="max_f1",
     candidates=[
         sv.kinds.logreg(trials=2),
-        sv.kinds.random_forest(trials=1, n_estimators=120),
+        sv.kinds.random_forest(trials=1, n_estimators=60),
         sv.kinds.hist_gradient_boosting(trials=3),
         sv.kinds.mlp(trials=1),
     ],
