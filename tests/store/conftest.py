@@ -25,6 +25,7 @@ from samovar import settings as settings_module
 from samovar.store.database import open_database
 
 PASSWORD = "correct-horse"
+AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION")
 ACCESS_KEY, SECRET_KEY = "samovar", "battery-staple"
 
 
@@ -162,6 +163,22 @@ def _bucket_made(endpoint: str) -> bool:
     except Exception:  # noqa: BLE001 - whatever a server says that is still starting
         return False
     return True
+
+
+@pytest.fixture
+def clean(monkeypatch):
+    for name in (*AWS, "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "SAMOVAR_LAKE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.fixture
+def s3(clean, s3_server):
+    """Point the usual variables to the S3 server; a client of another make looks at it from outside."""
+    clean.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    clean.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    clean.setenv("AWS_ENDPOINT_URL", s3_server)
+    return s3_client(s3_server)
 
 
 # --- what the suites ask for -----------------------------------------------------------------------------------------------

@@ -118,11 +118,11 @@ def open_lake(settings: Settings) -> Lake:
     Raises:
         SettingsError: the URL is neither a folder nor ``s3://bucket/prefix``.
     """
-    url = (settings.lake_url or str(settings.state / "lake")).rstrip("/")
+    url = settings.lake_url or str(settings.state / "lake")
     if url.startswith("s3://"):
         from samovar.store.s3 import Bucket  # noqa: PLC0415 - PyArrow's S3 client takes 0.2 s that a folder need not spend
 
-        return Lake(Bucket(url))
+        return Lake(Bucket(url.rstrip("/")))
     path = url.removeprefix("file://")
     if "://" in path:
         raise SettingsError("SAMOVAR_LAKE_URL is neither a folder nor an S3 URL.", remedy="Use a path or s3://bucket/prefix.")

@@ -18,8 +18,8 @@ class Bucket:
 
     def __init__(self, url: str) -> None:
         self.root = url
-        self._prefix = url.removeprefix("s3://")
-        if not self._prefix.split("/", 1)[0]:
+        self._prefix = url.removeprefix("s3:").lstrip("/")
+        if not self._prefix:
             raise SettingsError("SAMOVAR_LAKE_URL names no bucket.", remedy="Use s3://bucket/prefix.")
         self._client: fs.S3FileSystem | None = None
 
