@@ -1,0 +1,243 @@
+"""The controller: reads the registry, compares it with what runs, and tells the agent what to do.
+
+It keeps nothing that cannot be read again, so it may be killed at any time: endpoints do not notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from samovar.autoserve.builds import Builds
+from samovar.autoserve.plan import Actual, Cancel, Key, Start, Stop, Swap, plan
+from samovar.autoserve.retries import Retries
+from samovar.autoserve.status import ALARMING, NOTABLE, EndpointStatus, describe
+from samovar.autoserve.vanish import Vanishing
+from samovar.errors import SamovarError, Untrusted
+from samovar.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from samovar.autoserve.delivery import Delivery
+    from samovar.autoserve.journal import Journal
+    from samovar.autoserve.link import AgentLink
+    from samovar.autoserve.plan import Action
+    from samovar.autoserve.protocol import EndpointState
+    from samovar.registry.client import Registry
+
+log = get_logger(__name__)
+
+STEADY_SECONDS = 60.0
+"""A version that served this long has its earlier failures forgiven."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Health:
+    """How the controller itself is.
+
+    Attributes:
+        registry: why the registry cannot be read; empty when it can.
+        agent: why the agent cannot be reached; empty when it can.
+        held: endpoints whose aliases vanished all at once, waiting for `samovar confirm`.
+        listed_at: time of the last complete listing, seconds since the epoch; 0 before the first.
+    """
+
+    registry: str = ""
+    agent: str = ""
+    held: tuple[str, ...] = ()
+    listed_at: float = 0.0
+
+
+class Controller:
+    """Makes what runs equal to what the registry says.
+
+    Args:
+        registry: gives the registry; raises ``RetryLater`` when its address is not known yet.
+        agent: the agent of this host.
+        delivery: brings versions to the agent.
+        journal: where changes are written down.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        registry: Callable[[], Registry],
+        agent: AgentLink,
+        delivery: Delivery,
+        journal: Journal,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._agent = agent
+        self._delivery = delivery
+        self._journal = journal
+        self.wake = threading.Event()
+        self.health = Health()
+        self._builds = Builds(self._build, self.wake.set)
+        self._retries = Retries(clock)
+        self._vanishing = Vanishing()
+        self._wanted: dict[Key, int] | None = None
+        self._states: dict[Key, EndpointState] = {}
+        self._heard: dict[Key, int] = {}
+        self._told: dict[Key, EndpointStatus] | None = None
+
+    # --- the loop -------------------------------------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event, poll_seconds: float) -> None:
+        """Reconcile until stopped: every poll, and when woken."""
+        while not stop.is_set():
+            try:
+                self.step()
+            except Exception:
+                log.exception("a round failed; the next one starts afresh")
+            self.wake.wait(poll_seconds)
+            self.wake.clear()
+
+    def step(self) -> None:
+        """One round: read both sides, plan, act, write down. What cannot be read leaves everything as it is."""
+        wanted = self._read_registry()
+        states = self._read_agent()
+        if wanted is not None:
+            self._wanted = wanted
+        if states is not None:
+            self._states = states
+            self._hear(states)
+        if wanted is not None and states is not None:
+            self._act(wanted, states)
+        self._report()
+
+    def _read_registry(self) -> dict[Key, int] | None:
+        try:
+            wanted = {Key(state.model, state.alias): state.version for state in self._registry().aliases()}
+        except SamovarError as error:
+            self._set_health(registry=str(error))
+            return None
+        self._set_health(registry="", listed_at=time.time())
+        return wanted
+
+    def _read_agent(self) -> dict[Key, EndpointState] | None:
+        try:
+            states = self._agent.endpoints()
+        except SamovarError as error:
+            self._set_health(agent=str(error))
+            return None
+        self._set_health(agent="")
+        return states
+
+    def _hear(self, states: Mapping[Key, EndpointState]) -> None:
+        """Learn of versions that failed in the agent since the last round."""
+        for key, state in states.items():
+            if state.failed is not None and self._heard.get(key, 0) != state.failures:
+                self._retries.note(key, state.failed, state.reason)
+            self._heard[key] = state.failures
+            if state.serving is not None and state.up and time.time() - state.since > STEADY_SECONDS:
+                self._retries.forgive(key, state.serving)
+
+    def _act(self, wanted: dict[Key, int], states: dict[Key, EndpointState]) -> None:
+        self._retries.keep_only(wanted)
+        for key, version in self._retries.untrusted():
+            if self._journal.trusted(key.model, version):
+                self._retries.forgive(key, version)
+        wishes = self._builds.wishes()
+        actual = {
+            key: Actual(
+                serving=states[key].serving if key in states else None,
+                loading=wishes.get(key, states[key].loading if key in states else None),
+            )
+            for key in {*states, *wishes}
+        }
+        stoppable = self._vanishing.observe(wanted.keys(), actual.keys())
+        self._set_health(held=tuple(sorted(f"{key.model}@{key.alias}" for key in self._vanishing.held)))
+        for key, version in wanted.items():
+            self._journal.observe(key, version)
+        for action in plan(wanted, actual, stoppable=stoppable, blocked=self._retries.blocked()):
+            self._do(action)
+
+    def _do(self, action: Action) -> None:
+        key = action.key
+        try:
+            match action:
+                case Start(version=version) | Swap(version=version):
+                    self._builds.submit(key, version)
+                case Cancel():
+                    self._builds.cancel(key)
+                    self._agent.cancel(key)
+                case Stop():
+                    self._builds.cancel(key)
+                    self._agent.stop(key)
+                    self._journal.observe(key, None)
+                    self._journal.event("stopped", key)
+        except SamovarError as error:
+            log.warning("an action waits for the next round", action=type(action).__name__, model=key.model, reason=str(error))
+
+    def _build(self, key: Key, version: int) -> None:
+        began = time.monotonic()
+        try:
+            self._delivery.bring(key, version, wished=lambda: self._builds.wished(key, version))
+        except Untrusted as error:
+            self._retries.note(key, version, str(error), untrusted=True)
+        except SamovarError as error:
+            self._retries.note(key, version, str(error))
+        else:
+            log.info("delivered", model=key.model, alias=key.alias, version=version, seconds=round(time.monotonic() - began, 2))
+            return
+        log.warning("not served", model=key.model, alias=key.alias, version=version, reason=self._reason(key, version))
+
+    def _reason(self, key: Key, version: int) -> str:
+        failure = self._retries.failure(key, version)
+        return failure.reason if failure else ""
+
+    # --- what people ask --------------------------------------------------------------------------------------------------------
+
+    def confirm(self) -> tuple[str, ...]:
+        """Let endpoints end whose aliases vanished all at once; returns their names."""
+        released = self._vanishing.confirm()
+        for key in released:
+            self._journal.event("confirmed", key)
+        self.wake.set()
+        return tuple(sorted(f"{key.model}@{key.alias}" for key in released))
+
+    def statuses(self, *, fresh: bool = True) -> list[EndpointStatus]:
+        """Judge all endpoints, as they are now or (``fresh=False``) as of the last round."""
+        states = (self._read_agent() if fresh else None) or self._states
+        wanted = self._wanted
+        wishes = self._builds.wishes()
+        found = []
+        for key in sorted({*states, *(wanted or {})}):
+            version = wanted.get(key) if wanted is not None else None
+            held = key in self._vanishing.held
+            failure = self._retries.failure(key, version)
+            found.append(describe(key, version, states.get(key), failure=failure, building=key in wishes, held=held))
+        return found
+
+    # --- what is written down -----------------------------------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        """Note as events which version answers, and what a person should know, whenever it changes."""
+        now = {Key(status.model, status.alias): status for status in self.statuses(fresh=False)}
+        before, self._told = self._told, now
+        for key, status in now.items():
+            # After our own start, what serves as before is no news; what is wrong is.
+            old = before.get(key) if before is not None else msgspec.structs.replace(status, condition="Ready")
+            if status.serving is not None and (old is None or old.serving != status.serving):
+                self._journal.event("served", key, version=status.serving)
+            if status.condition in NOTABLE and (old is None or old.condition != status.condition):
+                alarm = status.condition in ALARMING
+                self._journal.event(status.condition.lower(), key, alarm=alarm, wanted=status.wanted, reason=status.reason)
+        self._journal.flush()
+
+    def _set_health(self, **changes: Any) -> None:
+        before = self.health
+        self.health = dataclasses.replace(before, **changes)
+        for what in ("registry", "agent", "held"):
+            now = getattr(self.health, what)
+            if now != getattr(before, what):
+                log.warning("health changed", **{what: now or "well"})
+                if what == "held" and now:
+                    self._journal.event("held", alarm=True, endpoints=list(now))

@@ -1,0 +1,75 @@
+"""Brings one model version from the registry to the agent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from samovar.autoserve import memory, protocol
+from samovar.registry.files import fetch_files
+from samovar.scoring.builder import run_builder
+from samovar.scoring.plan import encode
+from samovar.scoring.request import BuildRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from samovar.autoserve.link import AgentLink
+    from samovar.autoserve.plan import Key
+    from samovar.registry.client import Registry, Version
+
+
+class Delivery:
+    """Fetches, has built, and hands over.
+
+    Args:
+        registry: gives the registry; raises ``RetryLater`` when its address is not known yet.
+        agent: the agent.
+        trusted: whether a person trusted a version.
+        build_seconds: longest time of a build.
+    """
+
+    def __init__(
+        self, registry: Callable[[], Registry], agent: AgentLink, trusted: Callable[[str, int], bool], build_seconds: float
+    ) -> None:
+        self._registry = registry
+        self._agent = agent
+        self._trusted = trusted
+        self._build_seconds = build_seconds
+
+    def bring(self, key: Key, number: int, *, wished: Callable[[], bool]) -> None:
+        """Have the agent serve a version; a version that is no longer wished for when it is ready is dropped.
+
+        Raises:
+            SamovarError: why it cannot be served.
+        """
+        registry = self._registry()
+        version = registry.version(key.model, number)
+        request = protocol.Serve(key.model, key.alias, number, version.label, _origin(version))
+        # A promoted candidate and a rolled back champion are in the agent's memory already.
+        if self._agent.serve(request):
+            return
+        plan = run_builder(
+            BuildRequest(
+                model=key.model,
+                version=number,
+                run_id=version.run_id,
+                label=version.label,
+                files=fetch_files(registry, version),
+                trusted=self._trusted(key.model, number),
+            ),
+            self._build_seconds,
+        )
+        fd = memory.seal(encode(plan), name=f"{key.model}-v{number}")
+        try:
+            if wished():
+                self._agent.serve(request, fd)
+        finally:
+            os.close(fd)
+
+
+def _origin(version: Version) -> str:
+    """Tell a version from a later one of the same number: a model may be deleted and registered again."""
+    parts = (version.model, str(version.version), version.run_id, version.source, str(version.created_ms))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

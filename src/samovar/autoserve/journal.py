@@ -1,0 +1,134 @@
+"""What autoserve writes down in the app database. The endpoints do not depend on it: without a database it is written later."""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import hashlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+from samovar.errors import SamovarError
+from samovar.logs import get_logger
+from samovar.store import decisions, events, trust
+from samovar.store.decisions import Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from samovar.autoserve.plan import Key
+    from samovar.store.database import Database
+
+log = get_logger(__name__)
+
+_KEPT_EVENTS = 1000
+
+
+class Journal:
+    """Records events and alias moves made elsewhere, and reads who is trusted.
+
+    Args:
+        open_database: opens the app database; called when it is first needed, and again until it succeeds.
+        current: reads where an alias points now, None when it is gone; raises ``RetryLater`` when the registry is away.
+    """
+
+    def __init__(self, open_database: Callable[[], Database], current: Callable[[Key], int | None]) -> None:
+        self._open = open_database
+        self._current = current
+        self._db: Database | None = None
+        self._seen: dict[Key, int | None] = {}
+        self._events: collections.deque[events.Event] = collections.deque(maxlen=_KEPT_EVENTS)
+        self._complained = False
+        self._opening = threading.Lock()
+
+    def trusted(self, model: str, version: int) -> bool:
+        """Whether a person trusted the version; nobody did when the database cannot be asked."""
+        try:
+            with self._database().read() as connection:
+                return trust.is_trusted(connection, model, version)
+        except SamovarError as error:
+            self._complain(error)
+            return False
+
+    def event(self, kind: str, key: Key | None = None, *, alarm: bool = False, **detail: Any) -> None:
+        """Note an event; ``flush`` writes it."""
+        model, alias = key if key is not None else ("", "")
+        self._events.append(events.Event(kind=kind, model=model, alias=alias, detail=detail, alarm=alarm))
+
+    def observe(self, key: Key, version: int | None) -> None:
+        """Take note of where an alias points (None: it was deleted), and record the move if Samovar did not make it."""
+        if self._seen.get(key, -1) == version:
+            return
+        try:
+            if self._explained(key, version) or self._record(key, version):
+                self._seen[key] = version
+            self._complained = False
+        except SamovarError as error:
+            self._complain(error)
+
+    def flush(self) -> None:
+        """Write the events that were noted; those that cannot be written stay."""
+        if not self._events:
+            return
+        try:
+            with self._database().begin() as connection:
+                for event in self._events:
+                    events.add(connection, event.kind, event.model, event.alias, event.detail, alarm=event.alarm)
+            self._events.clear()
+            self._complained = False
+        except SamovarError as error:
+            self._complain(error)
+
+    def close(self) -> None:
+        """Give the database back."""
+        if self._db is not None:
+            self._db.close()
+
+    def _database(self) -> Database:
+        with self._opening:
+            if self._db is None:
+                self._db = self._open()
+            return self._db
+
+    def _explained(self, key: Key, version: int | None) -> bool:
+        """Whether a decision says that the alias stands there: applied, or recorded and about to be."""
+        with self._database().read() as connection:
+            last = decisions.last_applied(connection, *key)
+            history = decisions.history(connection, *key)
+        if last is None and version is None:
+            return True
+        if last is not None and last.to_version == version:
+            return True
+        newest = history[-1] if history else None
+        return newest is not None and newest.verdict == "approved" and newest.applied_at is None and newest.to_version == version
+
+    def _record(self, key: Key, version: int | None) -> bool:
+        with self._database().read() as connection:
+            last = decisions.last_applied(connection, *key)
+        # The listing may be older than the decision just read: only what still holds is a move made elsewhere.
+        if self._current(key) != version or (last is not None and last.to_version == version):
+            return False
+        now = dt.datetime.now(dt.UTC)
+        parts = [*key, str(version), last.key if last else ""]
+        decision = Decision(
+            key=hashlib.sha256("\0".join(["external", *parts]).encode()).hexdigest(),
+            kind="external",
+            model=key.model,
+            alias=key.alias,
+            from_version=last.to_version if last else None,
+            to_version=version,
+            verdict="approved",
+            reason="The alias was moved in the registry, not by Samovar." if version else "The alias was deleted in the registry.",
+            actor="unknown",
+            created_at=now,
+            applied_at=now,
+        )
+        with self._database().begin() as connection:
+            decisions.record(connection, decision)
+        self.event("external_move", key, version=version, before=decision.from_version)
+        return True
+
+    def _complain(self, error: SamovarError) -> None:
+        if not self._complained:
+            log.warning("the journal waits", reason=str(error))
+        self._complained = True

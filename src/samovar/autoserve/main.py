@@ -1,0 +1,116 @@
+"""``python -m samovar.autoserve``: the controller as a program."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+import uvicorn
+
+from samovar import addresses, logs, settings
+from samovar.autoserve.agent.ledger import write_atomically
+from samovar.autoserve.api import make_app
+from samovar.autoserve.client import ADDRESS_FILE
+from samovar.autoserve.controller import Controller
+from samovar.autoserve.delivery import Delivery
+from samovar.autoserve.journal import Journal
+from samovar.autoserve.link import AgentLink
+from samovar.errors import Conflict, NotFound, SamovarError
+from samovar.registry.client import Registry
+from samovar.settings import LOOPBACK
+from samovar.store.database import open_database
+
+if TYPE_CHECKING:
+    from samovar.autoserve.plan import Key
+    from samovar.settings import Settings
+
+_PORTS = 100
+"""Ports tried from the wished one on."""
+
+
+class Registries:
+    """The registry at its present address: the local MLflow may come up later than we do."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._registry: Registry | None = None
+
+    def __call__(self) -> Registry:
+        """Return the registry; raises ``RetryLater`` while there is no address."""
+        uri = addresses.tracking_uri(self._settings)
+        if self._registry is None or self._registry.tracking_uri != uri:
+            self._registry = Registry(uri, self._settings.mlflow_timeout)
+        return self._registry
+
+    def current(self, key: Key) -> int | None:
+        """Return where an alias points now."""
+        try:
+            found = self().by_alias(*key)
+        except NotFound:
+            return None  # the model is gone, and its aliases with it
+        return found.version if found else None
+
+
+def make_controller(settings: Settings) -> tuple[Controller, Journal]:
+    """Put a controller together."""
+    registries = Registries(settings)
+    journal = Journal(lambda: open_database(settings), registries.current)
+    agent = AgentLink(settings.run_dir)
+    delivery = Delivery(registries, agent, journal.trusted, settings.build_seconds)
+    return Controller(registries, agent, delivery, journal), journal
+
+
+def bind(port: int) -> socket.socket:
+    """Bind the wished port, or the next free one.
+
+    Raises:
+        Conflict: a hundred ports in a row are taken.
+    """
+    for candidate in range(port, min(port + _PORTS, 65_536)):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK, candidate))
+        except OSError:
+            listener.close()
+            continue
+        return listener
+    raise Conflict(f"No port from {port} on is free.", remedy="Set SAMOVAR_AUTOSERVE_PORT to a free one.")
+
+
+def run(settings: Settings) -> None:
+    """Run the controller until SIGTERM."""
+    listener = bind(settings.autoserve_port)
+    address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    controller, journal = make_controller(settings)
+    stop = threading.Event()
+    loop = threading.Thread(target=controller.run, args=(stop, settings.poll_seconds), name="controller", daemon=True)
+    loop.start()
+    where = settings.run_dir / ADDRESS_FILE
+    write_atomically(where, msgspec.json.encode({"address": address, "pid": os.getpid()}), durable=False)
+    app = make_app(controller, loop.is_alive)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
+    try:
+        server.run(sockets=[listener])
+    finally:
+        stop.set()
+        controller.wake.set()
+        where.unlink(missing_ok=True)
+        loop.join(2.0)
+        journal.close()
+
+
+def main(given: Settings | None = None) -> int:
+    """Run the controller as a program; returns the exit code."""
+    try:
+        known = given or settings.get()
+        logs.configure("mlflow-autoserve", level=known.log_level, fmt=known.log_format)
+        run(known)
+    except SamovarError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    return 0

@@ -1,0 +1,111 @@
+"""What people and machines are told about an endpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from samovar.autoserve.naming import endpoint_name
+
+if TYPE_CHECKING:
+    from samovar.autoserve.plan import Key
+    from samovar.autoserve.protocol import EndpointState
+
+Condition = Literal["Ready", "Starting", "Degraded", "Untrusted", "Failed"]
+"""``Ready``: the wanted version answers. ``Starting``: it is on its way. ``Degraded``: another version answers, because the wanted
+one failed or the alias is gone. ``Untrusted``: the wanted version needs a person's trust. ``Failed``: nothing answers."""
+
+ALARMING: frozenset[Condition] = frozenset({"Degraded", "Failed"})
+
+
+class EndpointStatus(msgspec.Struct, frozen=True):
+    """One endpoint.
+
+    Attributes:
+        name: DNS label of the endpoint.
+        model: registered model.
+        alias: alias.
+        wanted: version the alias points to; None when that is not known or the alias is gone.
+        serving: version that answers; None when none does.
+        label: what answers call that version.
+        address: base URL, for life; empty before the first version was built.
+        condition: see ``Condition``.
+        reason: why it is not Ready, with what to do; empty when it is.
+        pid: process that answers, 0 when none does.
+        restarts: times a worker came back after a crash.
+        since: when ``serving`` began to answer, seconds since the epoch.
+    """
+
+    name: str
+    model: str
+    alias: str
+    wanted: int | None
+    serving: int | None
+    label: str
+    address: str
+    condition: Condition
+    reason: str
+    pid: int = 0
+    restarts: int = 0
+    since: float = 0.0
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a wanted version does not serve."""
+
+    reason: str
+    untrusted: bool = False
+
+
+def describe(  # noqa: PLR0913 - both sides, and what lies between them
+    key: Key,
+    wanted: int | None,
+    state: EndpointState | None,
+    *,
+    failure: Failure | None = None,
+    building: bool = False,
+    gone: str = "",
+) -> EndpointStatus:
+    """Judge one endpoint.
+
+    Args:
+        key: model and alias.
+        wanted: version the alias points to, None when it is unknown.
+        state: what the agent says; None when the agent has no such endpoint.
+        failure: why the wanted version failed, if it did and waits.
+        building: whether the wanted version is being built.
+        gone: why the endpoint exists although its alias does not; empty when the alias exists or is unknown.
+    """
+    condition, reason = _judge(wanted, state, failure, building=building, gone=gone)
+    return EndpointStatus(
+        name=endpoint_name(*key),
+        model=key.model,
+        alias=key.alias,
+        wanted=wanted,
+        serving=state.serving if state else None,
+        label=state.label if state else "",
+        address=f"http://127.0.0.1:{state.port}" if state else "",
+        condition=condition,
+        reason=reason,
+        pid=state.pid if state else 0,
+        restarts=state.restarts if state else 0,
+        since=state.since if state else 0.0,
+    )
+
+
+def _judge(
+    wanted: int | None, state: EndpointState | None, failure: Failure | None, *, building: bool, gone: str
+) -> tuple[Condition, str]:
+    serving = state.serving if state else None
+    up = state is not None and state.up
+    if gone:
+        return "Degraded", gone
+    if serving is not None and wanted in {None, serving}:
+        return ("Ready", "") if up else ("Starting", f"The worker of v{serving} died and is coming back.")
+    old = f" Version {serving} keeps answering." if serving is not None else ""
+    if failure is not None:
+        if failure.untrusted:
+            return "Untrusted", failure.reason + old
+        return ("Failed", failure.reason) if serving is None else ("Degraded", f"v{wanted}: {failure.reason}{old}")
+    return "Starting", f"v{wanted} is being {'built' if building else 'loaded'}.{old}" if wanted else "No version answers yet."
