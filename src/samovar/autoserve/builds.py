@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from typing import TYPE_CHECKING
@@ -40,7 +41,9 @@ class Builds:
             self._wishes[key] = version
             self._queue.put((key, version))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="builds", daemon=True)
+                self._thread = threading.Thread(
+                    target=contextvars.copy_context().run, args=(self._run,), name="builds", daemon=True
+                )
                 self._thread.start()
 
     def cancel(self, key: Key) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import socket
 import sys
@@ -88,7 +89,9 @@ def run(settings: Settings) -> None:
     address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
     controller, journal = make_controller(settings)
     stop = threading.Event()
-    loop = threading.Thread(target=controller.run, args=(stop, settings.poll_seconds), name="controller", daemon=True)
+    loop = threading.Thread(
+        target=contextvars.copy_context().run, args=(controller.run, stop, settings.poll_seconds), name="controller", daemon=True
+    )
     loop.start()
     where = settings.run_dir / ADDRESS_FILE
     write_atomically(where, msgspec.json.encode({"address": address, "pid": os.getpid()}), durable=False)

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 Condition = Literal["Ready", "Starting", "Degraded", "Untrusted", "Failed"]
 """``Ready``: the wanted version answers. ``Starting``: it is on its way. ``Degraded``: another version answers, because the wanted
-one failed or the alias is gone. ``Untrusted``: the wanted version needs a person's trust. ``Failed``: nothing answers."""
+one failed, or its alias vanished. ``Untrusted``: the wanted version needs a person's trust. ``Failed``: nothing answers."""
 
 ALARMING: frozenset[Condition] = frozenset({"Degraded", "Failed"})
+"""Conditions that wake a person."""
+
+NOTABLE: frozenset[Condition] = ALARMING | {"Untrusted"}
+"""Conditions that are written down."""
+
+HELD = "Its alias vanished together with many others. Run `samovar confirm` if that was meant."
 
 
 class EndpointStatus(msgspec.Struct, frozen=True):
@@ -65,7 +71,7 @@ def describe(  # noqa: PLR0913 - both sides, and what lies between them
     *,
     failure: Failure | None = None,
     building: bool = False,
-    gone: str = "",
+    held: bool = False,
 ) -> EndpointStatus:
     """Judge one endpoint.
 
@@ -75,9 +81,9 @@ def describe(  # noqa: PLR0913 - both sides, and what lies between them
         state: what the agent says; None when the agent has no such endpoint.
         failure: why the wanted version failed, if it did and waits.
         building: whether the wanted version is being built.
-        gone: why the endpoint exists although its alias does not; empty when the alias exists or is unknown.
+        held: whether its alias vanished together with many others.
     """
-    condition, reason = _judge(wanted, state, failure, building=building, gone=gone)
+    condition, reason = _judge(wanted, state, failure, building=building, held=held)
     return EndpointStatus(
         name=endpoint_name(*key),
         model=key.model,
@@ -95,12 +101,12 @@ def describe(  # noqa: PLR0913 - both sides, and what lies between them
 
 
 def _judge(
-    wanted: int | None, state: EndpointState | None, failure: Failure | None, *, building: bool, gone: str
+    wanted: int | None, state: EndpointState | None, failure: Failure | None, *, building: bool, held: bool
 ) -> tuple[Condition, str]:
     serving = state.serving if state else None
     up = state is not None and state.up
-    if gone:
-        return "Degraded", gone
+    if held:
+        return "Degraded", HELD
     if serving is not None and wanted in {None, serving}:
         return ("Ready", "") if up else ("Starting", f"The worker of v{serving} died and is coming back.")
     old = f" Version {serving} keeps answering." if serving is not None else ""
