@@ -13,7 +13,7 @@ import pytest
 from samovar import addresses
 from samovar import settings as settings_module
 from samovar.errors import Conflict, RetryLater, SettingsError, StackUnavailable
-from samovar.stack import api, processes
+from samovar.stack import api, ports, processes
 from samovar.stack.state import Plan, Probe, RunDir, Service
 
 WEB = "import http.server, sys; http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
@@ -40,7 +40,7 @@ def small(monkeypatch):
                 "mlflow", (sys.executable, "-c", program, str(port)), Probe("http", f"http://127.0.0.1:{port}/"), grace=2.0
             )
             where = {"mlflow": f"http://127.0.0.1:{port}"}
-            return Plan(f"test-{settings.state}", str(settings.state / "logs"), (service,), where)
+            return Plan(f"test-{settings.state}", str(settings.state / "logs"), (service,), where, tuple(chosen.values()))
 
         monkeypatch.setattr(api, "make_plan", make_plan)
 
@@ -77,6 +77,21 @@ def test_a_second_up_is_refused_and_harms_nothing(settings, small):
     with pytest.raises(Conflict, match=r"up already.*samovar down"):
         api.up(settings)
     assert _stack(settings) == before
+
+
+def test_ports_stay_reserved_while_the_stack_is_up(settings, small, poll):
+    """Another stack that starts while a service is restarted must not take its port."""
+    port = int(api.up(settings).addresses["mlflow"].rpartition(":")[2])
+
+    def reserved():
+        mark = ports.reserve(port)
+        if mark is not None:
+            mark.close()
+        return mark is None
+
+    poll(reserved)
+    api.down(settings)
+    assert not reserved()
 
 
 def test_two_ups_at_once_start_one_stack(settings, small):

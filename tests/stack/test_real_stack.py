@@ -26,11 +26,17 @@ def stack(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_PORT", "SAMOVAR_AUTOSERVE_PORT"):
         patch.delenv(name, raising=False)
-    settings = settings_module.load(home=tmp_path_factory.mktemp("home"), endpoint_port_base=18_300, _env_file=None)
+    own = {"mlflow_port": _free_port(), "autoserve_port": _free_port(), "endpoint_port_base": 18_300}
+    settings = settings_module.load(home=tmp_path_factory.mktemp("home"), _env_file=None, **own)
     api.up(settings)
     yield settings
     api.down(settings)
     patch.undo()
+
+
+def _free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 def _rows(settings):

@@ -45,12 +45,13 @@ def up(settings: Settings, *, progress: Callable[[str, str], None] | None = None
         SettingsError: the home folder cannot be used.
         StackUnavailable: a service does not become healthy; the others are stopped again, the logs stay.
     """
-    run = _launch(settings)
-    try:
-        _await_healthy(run, progress or (lambda _name, _health: None), timeout)
-    except BaseException:  # a person's Ctrl-C too: half a stack is of no use to anybody
-        down(settings)
-        raise
+    with contextlib.ExitStack() as held:
+        run = _launch(settings, held)
+        try:
+            _await_healthy(run, progress or (lambda _name, _health: None), timeout)
+        except BaseException:  # a person's Ctrl-C too: half a stack is of no use to anybody
+            down(settings)
+            raise
     return status_.collect(settings)
 
 
@@ -111,17 +112,18 @@ def hold(settings: Settings) -> None:
             signal.signal(number, handler)
 
 
-def _launch(settings: Settings) -> RunDir:
-    """Check everything that can be checked, then write the plan and start the guardian."""
+def _launch(settings: Settings, held: contextlib.ExitStack) -> RunDir:
+    """Check everything that can be checked, then write the plan and start the guardian; ``held`` keeps the ports reserved."""
     run = RunDir(settings.run_dir)
     _refuse_second(settings)
     if not run.path.exists():
-        ports.choose(settings)  # a port that is taken is said before anything is written
+        with contextlib.ExitStack() as trial:
+            ports.choose(settings, trial)  # a port that is taken is said before anything is written
     _make_folders(settings.state)
     with _command(run):
         _refuse_second(settings)
         _stop(run)  # what a stack left whose keepers were both killed
-        chosen = ports.choose(settings)
+        chosen = ports.choose(settings, held)
         plan = make_plan(settings, chosen)
         ports.keep(settings, chosen)
         run.write_plan(plan)

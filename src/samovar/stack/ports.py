@@ -10,6 +10,8 @@ from samovar.errors import Conflict
 from samovar.settings import LOOPBACK
 
 if TYPE_CHECKING:
+    import contextlib
+
     from samovar.settings import Settings
 
 _FIELDS = {"mlflow": ("mlflow_port", "MLFLOW_PORT"), "autoserve": ("autoserve_port", "SAMOVAR_AUTOSERVE_PORT")}
@@ -19,8 +21,8 @@ _ENDPOINTS = 1000
 """Ports left to endpoints from ``endpoint_port_base`` on."""
 
 
-def choose(settings: Settings) -> dict[str, int]:
-    """Return a free port for each service; nothing is written.
+def choose(settings: Settings, held: contextlib.ExitStack) -> dict[str, int]:
+    """Return a free port for each service, reserved until ``held`` is closed; nothing is written.
 
     A port that was set (environment, ``.env``) is demanded: that one or none. Else the service keeps the port it had here, and
     gets the next free one when it is new or another program took it.
@@ -33,11 +35,27 @@ def choose(settings: Settings) -> dict[str, int]:
         first: int = getattr(settings, field)
         demanded = field in settings.model_fields_set
         candidates = [first] if demanded else [*_kept(settings, service), *_from(first, settings.endpoint_port_base)]
-        port = next((port for port in candidates if port not in chosen.values() and is_free(port)), None)
-        if port is None:
+        taken = next(((port, mark) for port in candidates if is_free(port) and (mark := reserve(port))), None)
+        if taken is None:
             raise _taken(variable, first, demanded=demanded)
-        chosen[service] = port
+        chosen[service] = taken[0]
+        held.enter_context(taken[1])
     return chosen
+
+
+def reserve(port: int) -> socket.socket | None:
+    """Reserve a port among the stacks of this machine; None when another has it.
+
+    A service takes seconds from its start to its listening, and as long again when it is restarted: meanwhile its port looks free.
+    The mark is a name in the kernel (an abstract Unix socket), so that the holder's death frees it.
+    """
+    mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        mark.bind(f"\0samovar-port-{port}")
+    except OSError:
+        mark.close()
+        return None
+    return mark
 
 
 def keep(settings: Settings, ports: dict[str, int]) -> None:

@@ -47,7 +47,13 @@ def make_plan(settings: Settings, chosen: dict[str, int]) -> Plan:
         if settings.mlflow_tracking_uri == urls[addresses.MLFLOW]:  # else it holds a password, and stays in the environment
             env["MLFLOW_TRACKING_URI"] = urls[addresses.MLFLOW]
     services += [_agent(settings, env), _controller(urls[addresses.AUTOSERVE], env), _scheduler(settings, env)]
-    return Plan(stack=secrets.token_hex(8), logs=str(settings.state / "logs"), services=tuple(services), addresses=urls)
+    return Plan(
+        stack=secrets.token_hex(8),
+        logs=str(settings.state / "logs"),
+        services=tuple(services),
+        addresses=urls,
+        ports=tuple(chosen.values()),
+    )
 
 
 def local_mlflow(settings: Settings) -> bool:

@@ -68,12 +68,14 @@ class Plan(msgspec.Struct, frozen=True):
         logs: folder of the log files.
         services: the programs.
         addresses: URL by service name, for ``addresses.json``.
+        ports: what the supervisor keeps reserved.
     """
 
     stack: str
     logs: str
     services: tuple[Service, ...]
     addresses: dict[str, str] = {}
+    ports: tuple[int, ...] = ()
 
 
 class ServiceState(msgspec.Struct):

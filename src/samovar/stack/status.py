@@ -16,7 +16,7 @@ from samovar.stack.launch import KEEPERS
 from samovar.stack.state import Keeper, Plan, RunDir, Service, ServiceState
 
 if TYPE_CHECKING:
-    from samovar.autoserve.client import EndpointStatus
+    from samovar.autoserve.status import EndpointStatus
     from samovar.settings import Settings
 
 Health = Literal["healthy", "starting", "unhealthy", "restarting", "dead"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from samovar import logs
-from samovar.stack import processes, shutdown
+from samovar.stack import ports, processes, shutdown
 from samovar.stack.backoff import Backoff
 from samovar.stack.keeping import ServiceKeeper, ended
 from samovar.stack.launch import start_keeper
@@ -42,7 +42,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGCHLD, self._reap_strays)
-        tasks = [asyncio.create_task(self._keep_guardian())]
+        tasks = [asyncio.create_task(self._keep_guardian()), asyncio.create_task(self._hold_ports())]
         for service in self._plan.services:
             state = self._state.services.setdefault(service.name, ServiceState())
             tasks.append(asyncio.create_task(ServiceKeeper(service, self._plan, state, self._write).run()))
@@ -67,6 +67,16 @@ class Supervisor:
                 await ended(descriptor)
             self._reap_strays()
             await asyncio.sleep(backoff.after(asyncio.get_running_loop().time() - began))
+
+    async def _hold_ports(self) -> None:
+        """Take over the reservations of ``samovar up``, which holds them until the services listen."""
+        held: dict[int, object] = {}
+        while True:
+            for port in self._plan.ports:
+                mark = None if port in held else ports.reserve(port)
+                if mark is not None:
+                    held[port] = mark
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _until_ending(self) -> None:
         while not self._run.ending(self._plan):  # noqa: ASYNC110 - no event comes from a file
