@@ -56,6 +56,7 @@ def rollback(ctx: Context, model: str, alias: str = "Production", to: int | None
             to_version=target,
             reason=f"Rolled back from version {standing.version} to version {target}.",
             actor=people.actor(),
+            evidence={"undoes": last, "standing": standing.version, "stood_at": stack(history), "asked_for": to},
         )
         return _result(aliases.move(ctx, wanted))
 
