@@ -149,10 +149,11 @@ def log(ctx: Context, study: Study, one: Judged, run: Run) -> str:
     """Log a candidate as a finished run; returns the run's id."""
     trained = one.trained
     times = {"latency_ms": trained.latency_ms, "train_seconds": trained.seconds, "model_mb": len(trained.model) / 1e6}
+    chosen = {"kind": trained.kind, "calibration": trained.calibration, "threshold": one.evaluation.outcome.threshold}
     runs.log(
         ctx.registry,
         run,
-        trained.params,
+        trained.params | chosen | {"seed": study.job.seed},
         one.evaluation.figures() | times | {f"selection_{study.project.metric}": trained.selection},
     )
     documents = _documents(study, one)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from samovar.errors import Conflict, ModelError, NotFound, UsageError
 from samovar.logs import get_logger
-from samovar.pipelines import aliases, candidates, steps
+from samovar.pipelines import aliases, candidates, people, steps
 from samovar.registry import runs
 from samovar.store import datasets
 from samovar.training.job import Failed
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from samovar.pipelines.context import Context
     from samovar.project import Project
     from samovar.registry.client import Version
+    from samovar.registry.runs import Run
     from samovar.store.datasets import Dataset
     from samovar.training.fanout import Report
 
@@ -108,9 +109,9 @@ def _run_all(ctx: Context, project: Project, data: Dataset, key: str, progress: 
     for leftover in runs.find(ctx.registry, experiment, STEP, key):
         runs.delete(ctx.registry, leftover)
     study = candidates.prepare(ctx, project, data, key)
-    tags = {STEP: key, "samovar.project": project.name, "samovar.dataset": data.digest}
+    tags = {STEP: key, "samovar.project": project.name, "samovar.dataset": data.digest, "mlflow.user": people.actor()}
     parent = runs.begin(ctx.registry, experiment, f"train {data.digest[:8]}", tags)
-    runs.log_dataset(ctx.registry, parent, name=project.name, digest=data.digest, source=data.url, rows=data.rows)
+    _lineage(ctx, parent, data)
     nested = functools.partial(runs.begin, ctx.registry, experiment, parent=parent)
     rows, failed = [], []
     for one in candidates.train(ctx, study, progress):
@@ -119,6 +120,7 @@ def _run_all(ctx: Context, project: Project, data: Dataset, key: str, progress: 
             runs.finish(ctx.registry, nested(one.name, tags | {"samovar.failure": one.reason}), "FAILED")
         else:
             run = nested(one.trained.name, tags)
+            _lineage(ctx, run, data)
             candidates.log(ctx, study, one, run)
             rows.append(_row(project, one, run.run_id))
     summary = _summarise(project, data, rows, failed)
@@ -126,6 +128,10 @@ def _run_all(ctx: Context, project: Project, data: Dataset, key: str, progress: 
     runs.log_files(ctx.registry, parent, {_SUMMARY: json.dumps(summary, indent=1).encode()})
     runs.finish(ctx.registry, parent)
     return summary
+
+
+def _lineage(ctx: Context, run: Run, data: Dataset) -> None:
+    runs.log_dataset(ctx.registry, run, name=data.project, digest=data.digest, source=data.url, rows=data.rows)
 
 
 def _row(project: Project, one: candidates.Judged, run_id: str) -> dict[str, Any]:

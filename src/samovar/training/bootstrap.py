@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from samovar.training.outcomes import Outcome
 
 ROUNDS = 1000
+_MEMORY = 200_000_000  # bytes of counts; beyond 200,000 rows an interval is so narrow that fewer rounds do
+_FEWEST = 200
 _CHUNK = 400_000  # weights worked on at once: 3 MB, which a processor's cache takes
 
 
@@ -52,6 +54,7 @@ def difference(  # noqa: PLR0913 - two models, and how to compare them
 def _replicates(name: str, outcome: Outcome, rounds: int, seed: int) -> np.ndarray:
     """The score in every resample, shape (rounds,)."""
     function = SCORES.get(name) or LOSSES[name]
+    rounds = max(_FEWEST, min(rounds, _MEMORY // outcome.truth.size))
     counts = _counts(outcome.truth.size, rounds, seed)
     at_once = max(1, _CHUNK // outcome.truth.size)
     parts = (counts[start : start + at_once].astype(float) for start in range(0, rounds, at_once))

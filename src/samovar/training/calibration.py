@@ -18,7 +18,10 @@ _CERTAIN = 1e-6
 
 
 def mended(raw: Outcome, estimator: Any, folds: Sequence[tuple[np.ndarray, np.ndarray]]) -> Outcome | None:
-    """Out-of-fold outcome after a sigmoid fitted on the other folds; None when it does not lower the Brier score."""
+    """Out-of-fold outcome after a sigmoid fitted on the other folds; None when it does not help.
+
+    Judged by log loss, which forgives overconfidence about rare things least.
+    """
     assert raw.positive is not None
     seen = _as_calibrator_sees(raw, estimator)
     score = np.empty(raw.truth.size)
@@ -27,7 +30,7 @@ def mended(raw: Outcome, estimator: Any, folds: Sequence[tuple[np.ndarray, np.nd
         score[fold] = sigmoid.predict_proba(seen[fold, None])[:, 1]
     columns = (1 - score, score) if raw.positive == 1 else (score, 1 - score)
     better = Outcome(raw.truth, np.column_stack(columns), raw.positive)
-    return better if value("brier", better) < value("brier", raw) else None
+    return better if value("neg_log_loss", better) > value("neg_log_loss", raw) else None
 
 
 def calibrated(estimator: Any, folds: Sequence[tuple[np.ndarray, np.ndarray]]) -> Any:

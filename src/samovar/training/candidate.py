@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import Pipeline
 
 from samovar.training import builders, calibration, canonical
 from samovar.training.job import Job, Progress, Trained
@@ -68,7 +69,7 @@ class Candidate:
         return Trained(
             name=self._spec.name,
             kind=self._spec.kind,
-            params=params,
+            params=self._effective(params),
             model=model,
             types=canonical.untrusted_types(model),
             calibration=method,
@@ -79,6 +80,12 @@ class Candidate:
             seconds=time.monotonic() - began,
             requirements=_requirements(estimator, model),
         )
+
+    def _effective(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The parameters found, and what the estimator uses for the searched ones that stayed at its defaults."""
+        built = self._build(params)
+        own = built[-1].get_params() if isinstance(built, Pipeline) else {}
+        return {name: own[name] for name in space_of(self._spec) if name in own} | params
 
     def _search(self) -> dict[str, Any]:
         judged = self._folds if len(self._rows) < _FEW else self._folds[:1]

@@ -22,6 +22,8 @@ def write(project: Project, trained: Trained, document: dict[str, Any]) -> str:
     lines += ["", "## How good it is", "", "| Figure | Value | 95 % interval |", "|---|---|---|"]
     figures = document["metrics"] | document["calibration"]["losses"]
     lines += [f"| {name} | {one['value']:.4f} | {one['low']:.4f} to {one['high']:.4f} |" for name, one in figures.items()]
+    chance = document["calibration"]["ece_by_chance"]
+    lines += ["", f"A perfectly calibrated model would show an ece of up to {chance:.4f} on as many rows by chance alone."]
     if "baseline" in document:
         gain = document["baseline"]["gain"]
         lines += ["", f"Gain in {document['metric']} over a plain logistic regression on the same rows: "]

@@ -34,7 +34,7 @@ class Evaluation:
             named["gain_over_logreg"] = self.document["baseline"]["gain"]
         for name, figure in named.items():
             flat |= {name: figure["value"], f"{name}_low": figure["low"], f"{name}_high": figure["high"]}
-        return flat
+        return flat | {"ece_by_chance": self.document["calibration"]["ece_by_chance"]}
 
 
 def evaluate(  # noqa: PLR0913 - a report needs what it reports on
@@ -58,6 +58,7 @@ def evaluate(  # noqa: PLR0913 - a report needs what it reports on
         "calibration": {
             "method": calibration,
             "losses": {name: bootstrap.estimate(name, outcome, seed=seed).as_dict() for name in metrics.LOSSES},
+            "ece_by_chance": round(metrics.ece_by_chance(outcome, seed), 6),
             "bins": _bins(outcome),
         },
         "confusion": {"labels": list(classes), "rows_true_columns_predicted": confusion(outcome)},

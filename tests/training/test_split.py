@@ -1,0 +1,106 @@
+"""Held-out rows are always the same ones, share nothing with the training rows, and lie after them where there is time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+import numpy as np
+import polars as pl
+import pytest
+
+import samovar as sv
+from samovar.errors import DataError
+from samovar.training.split import split
+
+
+class Row(sv.Contract):
+    x: float
+    y: float
+
+
+class Keyed(sv.Contract):
+    customer: sv.Key[str]
+    x: float
+
+
+def project(contract=Row, **options):
+    declare = sv.project(
+        contract=contract,
+        target="label",
+        candidates=[sv.kinds.logreg()],
+        metric="accuracy",
+        gate=sv.Gate(0.5),
+        name="tested",
+        **options,
+    )
+    return declare(lambda _window: pl.DataFrame())
+
+
+def rows(count=300, seed=0):
+    random = np.random.default_rng(seed)
+    start = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+    return pl.DataFrame(
+        {
+            "x": random.normal(size=count),
+            "y": random.normal(size=count),
+            "label": random.choice(["a", "b", "c"], size=count),
+            "at": [start + dt.timedelta(minutes=int(minute)) for minute in random.integers(0, 100, count)],
+        }
+    )
+
+
+def test_the_split_is_by_content_and_not_by_order():
+    """A shuffled dataset holds out the same rows."""
+    frame = rows()
+    one = split(frame, project(), seed=1)
+    other = split(frame.sample(fraction=1.0, shuffle=True, seed=3), project(), seed=1)
+    assert one.held_out.sort("x").equals(other.held_out.sort("x"))
+    assert not one.held_out.sort("x").equals(split(frame, project(), seed=2).held_out.sort("x"))
+
+
+def test_every_class_is_held_out_in_its_share():
+    frame = rows(3000)
+    parts = split(frame, project(), seed=1)
+    assert parts.train.height + parts.held_out.height == frame.height
+    for label in ("a", "b", "c"):
+        share = parts.held_out.filter(pl.col("label") == label).height / frame.filter(pl.col("label") == label).height
+        assert share == pytest.approx(0.3, abs=0.01)
+
+
+def test_equal_rows_never_part():
+    frame = rows(100)
+    parts = split(pl.concat([frame, frame, frame.with_columns(label=pl.lit("a"))]), project(), seed=1)
+    seen = set(parts.train.select("x", "y").iter_rows())
+    assert not seen & set(parts.held_out.select("x", "y").iter_rows())
+
+
+def test_rows_of_one_key_never_part():
+    frame = rows(600).with_columns(customer=pl.Series([f"c{index % 60}" for index in range(600)]))
+    parts = split(frame, project(Keyed), seed=1)
+    assert not set(parts.train["customer"]) & set(parts.held_out["customer"])
+
+
+def test_with_time_the_latest_rows_are_held_out_and_one_moment_never_parts():
+    parts = split(rows(), project(time="at"), seed=1)
+    assert parts.how == "time"
+    assert parts.train["at"].max() < parts.held_out["at"].min()
+    assert parts.held_out.height == pytest.approx(90, abs=10)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [rows(4), rows().with_columns(label=pl.lit("a")), rows().head(60).with_columns(label=pl.Series(["rare", *["a"] * 59]))],
+    ids=["few", "one class", "rare class"],
+)
+def test_a_dataset_that_cannot_be_judged_is_refused(frame):
+    with pytest.raises(DataError, match="fewer than 2 rows of a class"):
+        split(frame, project(), seed=1)
+
+
+def test_annotated_contracts_split_alike():
+    class Ranged(sv.Contract):
+        x: Annotated[float, sv.Range(ge=-10)]
+        y: float
+
+    assert split(rows(), project(Ranged), seed=1).held_out.equals(split(rows(), project(), seed=1).held_out)
