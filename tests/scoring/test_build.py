@@ -13,6 +13,7 @@ from samovar.contracts.answers import default_response
 from samovar.contracts.spec import ContractSpec, FieldSpec, ModelContract
 from samovar.errors import ModelError, Untrusted
 from samovar.scoring import plan as plans
+from samovar.scoring import scratch
 from samovar.scoring.engine import Call, open_engine
 from samovar.scoring.load import load_plan
 
@@ -130,9 +131,8 @@ def test_files_outside_of_the_folder_are_refused(logged):
 
 def test_a_pyfunc_model_leaves_no_file(logged):
     """Its files live in memory while it loads, then nowhere."""
-    folder = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(os.environ.get("TMPDIR", "/tmp"))
     load_plan(logged("custom").files, "shop", 1, trusted=True)
-    assert list(folder.glob("samovar-model-*")) == []
+    assert list(scratch.root().glob(f"samovar-model-{os.getpid()}-*")) == []
 
 
 def test_a_spaced_name_is_quoted_in_the_command(logged):

@@ -121,3 +121,6 @@ def test_a_model_without_a_signature_judges_for_itself(logged):
     assert engine.invoke(Call("inputs", [[5.1, 3.5, 1.4, 0.2]])) == [0]
     with pytest.raises(RequestError):
         engine.invoke(Call("inputs", [[5.1]]))
+    with pytest.raises(RequestError) as caught:
+        engine.invoke(Call("dataframe_records", [{SECRET: None, "b": 1, "c": 1, "d": 1}]))
+    assert SECRET not in str(caught.value) + caught.value.path

@@ -103,6 +103,18 @@ def test_scores_are_the_estimators_own(logged, name):
     assert np.array_equal(scores.probabilities, native.predict_proba(frame))
 
 
+def test_a_tie_is_the_models_own_to_break(logged):
+    """Where two classes are equally likely, the label is what ``predict`` says, not the first of the largest."""
+    model = logged("text")
+    engine = engine_of(model)
+    classifier = engine._model.steps[-1][1]
+    classifier.coef_[:], classifier.intercept_[:] = 0.0, 0.0
+    classifier.predict = lambda data: np.array(["pos"] * data.shape[0])
+    scores = engine.score({"review": ["good"]})
+    assert scores.probabilities.tolist() == [[0.5, 0.5]]
+    assert list(scores.labels) == ["pos"]
+
+
 def test_polars_and_pandas_frames_score_alike(logged):
     import polars as pl
 

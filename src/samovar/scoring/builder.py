@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from samovar.errors import ModelError, SamovarError, Untrusted
+from samovar.scoring import scratch
 from samovar.scoring.build import build
 from samovar.scoring.request import BuildRequest, BuildResult
 
@@ -40,7 +41,7 @@ def run_builder(request: BuildRequest, timeout: float = 120.0) -> ScorerPlan:
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "samovar.scoring.builder", f"{timeout:.0f}"],
+            [sys.executable, "-P", "-m", "samovar.scoring.builder", f"{timeout:.0f}"],
             input=msgspec.msgpack.encode(request),
             capture_output=True,
             env=_environment(),
@@ -51,6 +52,8 @@ def run_builder(request: BuildRequest, timeout: float = 120.0) -> ScorerPlan:
         raise ModelError(
             f"Building the version took more than {timeout:.0f} seconds.", remedy="Raise SAMOVAR_BUILD_SECONDS or make it smaller."
         ) from None
+    finally:
+        scratch.sweep()  # a builder that was killed could not remove its folder
     return _read(done)
 
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from samovar.errors import ModelError, RequestError, SamovarError, Untrusted
-from samovar.scoring import trust
+from samovar.scoring import scratch, trust
 from samovar.scoring.engine import Call, Scores
 from samovar.scoring.engines import answers, frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from samovar.contracts.spec import Scalar
     from samovar.scoring.plan import ScorerPlan
-
-_TMPFS = Path("/dev/shm")  # noqa: S108 - memory, and the folder made in it is private
 
 
 class PyfuncEngine:
@@ -106,9 +103,7 @@ def open_plan(plan: ScorerPlan) -> PyfuncEngine:
 @contextmanager
 def _folder(files: Mapping[str, bytes]) -> Iterator[Path]:
     """Put files into a private folder, in memory where the system has a memory file system."""
-    root = _TMPFS if os.access(_TMPFS, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="samovar-model-", dir=root))
-    try:
+    with scratch.folder() as folder:
         for name, data in files.items():
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts:
@@ -117,5 +112,3 @@ def _folder(files: Mapping[str, bytes]) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

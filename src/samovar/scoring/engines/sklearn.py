@@ -20,6 +20,24 @@ if TYPE_CHECKING:
     from samovar.scoring.plan import ScorerPlan
 
 
+_SAME_SCORE = frozenset(
+    {
+        "BaggingClassifier",
+        "CalibratedClassifierCV",
+        "DecisionTreeClassifier",
+        "ExtraTreesClassifier",
+        "GradientBoostingClassifier",
+        "HistGradientBoostingClassifier",
+        "LogisticRegression",
+        "MLPClassifier",
+        "RandomForestClassifier",
+    }
+)
+"""scikit-learn's classifiers whose ``predict`` chooses the class of the largest ``predict_proba``, up to rounding."""
+
+_TIE = 1e-6  # two probabilities this close may be ordered by rounding: then the model's own predict is asked
+
+
 class SklearnEngine:
     """Answers with one fitted estimator."""
 
@@ -27,6 +45,7 @@ class SklearnEngine:
         self._plan = plan
         self._model = model
         self._classes = class_labels(model)
+        self._one_call = bool(self._classes) and _chooses_the_likeliest(model)
         if not callable(getattr(model, plan.predict_fn, None)):
             raise ModelError(f"The model has no method {plan.predict_fn}.", remedy="Log it with a pyfunc_predict_fn that it has.")
 
@@ -38,8 +57,12 @@ class SklearnEngine:
     def score(self, rows: Any, params: Mapping[str, Any] | None = None) -> Scores:  # noqa: ARG002 - scikit-learn takes none
         """See `samovar.scoring.engine.Engine`."""
         data = frames.of_rows(rows, self._plan)
-        labels = np.asarray(self._call("predict", data))
-        return Scores(labels, np.asarray(self._call("predict_proba", data)) if self._classes else None)
+        if not self._classes:
+            return Scores(np.asarray(self._call("predict", data)))
+        shares = np.asarray(self._call("predict_proba", data))
+        if self._one_call and _clear(shares):  # asking once halves the time of a forest
+            return Scores(self._model.classes_[shares.argmax(axis=1)], shares)
+        return Scores(np.asarray(self._call("predict", data)), shares)
 
     def predict_raw(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ARG002 - scikit-learn takes none
         """See `samovar.scoring.engine.Engine`."""
@@ -58,6 +81,19 @@ class SklearnEngine:
             raise _judged(error, data, checked=bool(self._plan.signature or self._plan.tensor)) from error
 
 
+def _chooses_the_likeliest(model: Any) -> bool:
+    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    return type(last).__name__ in _SAME_SCORE and type(last).__module__.startswith("sklearn.")
+
+
+def _clear(shares: np.ndarray) -> bool:
+    """Tell whether every row has one probability that is clearly the largest."""
+    if shares.ndim != 2 or shares.shape[1] < 2:
+        return False
+    ordered = np.sort(shares, axis=1)
+    return bool(np.all(ordered[:, -1] - ordered[:, -2] > _TIE))
+
+
 def _judged(error: Exception, data: Any, *, checked: bool) -> SamovarError:
     """Say whose fault it is: scikit-learn raises ValueError for input that it does not take.
 
@@ -65,8 +101,9 @@ def _judged(error: Exception, data: Any, *, checked: bool) -> SamovarError:
     """
     unchecked = not checked and isinstance(error, TypeError | LookupError | AttributeError)
     if isinstance(error, ValueError) or unchecked:
-        gap = next((str(name) for name in data.columns if data[name].isna().any()), "") if hasattr(data, "columns") else ""
-        if gap:
+        # Only a signature's column names are ours to repeat; without one they are the caller's own words.
+        named = checked and hasattr(data, "columns")
+        if gap := next((str(name) for name in data.columns if data[name].isna().any()), "") if named else "":
             return RequestError("The model takes no missing value here.", path=gap)
         return RequestError("The model does not take these values.", remedy="Compare the request with the model's input example.")
     return ModelError(f"The model failed ({type(error).__name__}).")
