@@ -29,12 +29,21 @@ _LONGEST_NAME = 22
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One band of a histogram: its label, the label at its left edge if that is clearer, and both shares."""
+    """One band of a histogram.
+
+    Attributes:
+        label: what it holds, for a pointer that rests on it.
+        then: share of the reference's rows, 0 to 1.
+        now: share of the current rows.
+        caption: written under its middle.
+        edge: written under its left edge.
+    """
 
     label: str
-    edge: str
     then: float
     now: float
+    caption: str = ""
+    edge: str = ""
 
 
 def psi_bars(entries: Sequence[FeatureDrift], threshold: float) -> str:
@@ -50,12 +59,12 @@ def psi_bars(entries: Sequence[FeatureDrift], threshold: float) -> str:
         y = 30 + row * step
         width = max(1.5, room * min(entry.effect, top) / top)
         colour = NOW if entry.shifted else CALM
-        mark = " ▸" if entry.effect > top else ""
+        beyond = " ▸" if entry.effect > top else ""
         parts += [
             f"<g><title>{escape(entry.name)}: {entry.effect:.3f}</title>",
             _text(left - 10, y + 14, _short(entry.name), anchor="end"),
             f'<rect x="{left}" y="{y}" width="{width:.1f}" height="19" rx="3" fill="{colour}"/>',
-            _text(left + width + 7, y + 14, f"{entry.effect:.2f}{mark}"),
+            _text(left + width + 7, y + 14, f"{entry.effect:.2f}{beyond}"),
             "</g>",
         ]
     parts += [
@@ -68,7 +77,7 @@ def psi_bars(entries: Sequence[FeatureDrift], threshold: float) -> str:
 def histogram(then: FieldProfile, now: FieldProfile) -> str:
     """Draw two profiles over the same bands, one laid over the other, as shares of their rows."""
     bands = _bands(then, now)
-    left, base, tall = 44, 216, 180
+    left, base, tall = 44, 192, 180
     step = (_WIDTH - left - 10) / max(1, len(bands))
     top = max(0.05, *(max(band.then, band.now) for band in bands)) if bands else 1.0
     parts = [_grid(left, base, tall, top)]
@@ -80,10 +89,8 @@ def histogram(then: FieldProfile, now: FieldProfile) -> str:
             _bar(x + step * 0.26, base, step * 0.48, tall * band.now / top, NOW),
             "</g>",
         ]
-        if band.edge:
-            parts.append(_text(x, base + 17, band.edge, anchor="middle", size=11))
-        else:
-            parts.append(_text(x + step / 2, base + 17, _short(band.label, int(step / 6)), anchor="middle", size=11))
+        parts.append(_text(x, base + 17, band.edge, anchor="middle", size=11))
+        parts.append(_text(x + step / 2, base + 17, _short(band.caption, int(step / 6)), anchor="middle", size=11))
     parts.append(f'<line x1="{left}" x2="{_WIDTH - 10}" y1="{base}" y2="{base}" stroke="{INK}"/>')
     return _svg(base + 30, f"{then.name}: shares of the rows, then and now", parts)
 
@@ -96,32 +103,35 @@ def _bands(then: FieldProfile, now: FieldProfile) -> list[Band]:
 
 def _number_bands(then: NumericProfile, now: FieldProfile) -> list[Band]:
     """Bands between the reference's edges; what lies outside, and what is missing, only where there is some."""
-    edges = [number(edge) for edge in then.edges] or ["", ""]
-    labels = [f"under {edges[0]}", *(f"{a} to {b}" for a, b in pairwise(edges))]
-    labels = [*labels[: len(then.counts) + 1], f"over {edges[-1]}", "missing"]
-    marks = ["", *edges[: len(then.counts)], edges[-1], ""]
-    bands = _paired(labels, marks, then.bins, now.bins)
-    outer = (0, len(bands) - 2, len(bands) - 1)
-    kept = [band for index, band in enumerate(bands) if index not in outer or band.then or band.now]
-    if kept and kept[0].label.startswith("under"):
-        kept[0] = Band(kept[0].label, "less", kept[0].then, kept[0].now) if not kept[0].edge else kept[0]
-    return kept
+    old, new = _shares(then.bins), _shares(now.bins)
+    marks = [number(edge) for edge in then.edges] or [""]
+    inside = [
+        Band(f"{low} to {high}", a, b, edge=low) for (low, high), a, b in zip(pairwise(marks), old[1:-2], new[1:-2], strict=True)
+    ]
+    under = Band(f"under {marks[0]}", old[0], new[0], caption=f"< {marks[0]}")
+    over = Band(f"over {marks[-1]}", old[-2], new[-2], caption=f"> {marks[-1]}")
+    missing = Band("missing", old[-1], new[-1], caption="missing")
+    return [*_seen([under]), *inside, *_seen([over, missing])] or [missing]
 
 
 def _category_bands(then: CategoryProfile, now: FieldProfile) -> list[Band]:
     """The most frequent categories by name; the rest together."""
-    bands = _paired([*then.values, "other", "missing"], [""] * len(then.bins), then.bins, now.bins)
+    names = [*then.values, "other", "missing"]
+    bands = [Band(name, a, b, caption=name) for name, a, b in zip(names, _shares(then.bins), _shares(now.bins), strict=True)]
     ranked = sorted(bands, key=lambda band: -max(band.then, band.now))
-    shown, rest = ranked[:_MOST_BANDS], ranked[_MOST_BANDS:]
-    kept = [band for band in bands if band in shown and (band.then or band.now)]
-    if rest and any(band.then or band.now for band in rest):
-        kept.append(Band("the rest", "", sum(band.then for band in rest), sum(band.now for band in rest)))
+    shown, rest = ranked[:_MOST_BANDS], _seen(ranked[_MOST_BANDS:])
+    kept = _seen([band for band in bands if band in shown])
+    if rest:
+        kept.append(Band("the rest", sum(band.then for band in rest), sum(band.now for band in rest), caption="the rest"))
     return kept
 
 
-def _paired(labels: Sequence[str], edges: Sequence[str], then: Sequence[int], now: Sequence[int]) -> list[Band]:
-    old, new = max(1, sum(then)), max(1, sum(now))
-    return [Band(label, edge, a / old, b / new) for label, edge, a, b in zip(labels, edges, then, now, strict=True)]
+def _seen(bands: Sequence[Band]) -> list[Band]:
+    return [band for band in bands if band.then or band.now]
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    return [count / max(1, sum(counts)) for count in counts]
 
 
 def _grid(left: float, base: float, tall: float, top: float) -> str:
@@ -140,6 +150,8 @@ def _bar(x: float, base: float, width: float, height: float, colour: str) -> str
 def _text(  # noqa: PLR0913 - SVG's own attributes
     x: float, y: float, words: str, *, anchor: str = "start", size: int = 13, colour: str = INK
 ) -> str:
+    if not words:
+        return ""
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}">{escape(words)}</text>'
 
 

@@ -47,7 +47,7 @@ td.said {{ white-space: normal; }} tr.shifted td:first-child {{ color: {charts.L
 def page(subject: Subject) -> str:
     """Write the whole page."""
     title = f"{subject.project}: drift report"
-    body = "".join((_verdict(subject), _next(subject), _bars(subject), _histograms(subject), _standing(subject), _table(subject)))
+    body = "".join((_verdict(subject), _next(subject), _standing(subject), _bars(subject), _histograms(subject), _table(subject)))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>\n'
@@ -83,12 +83,12 @@ def _marked(text: str) -> str:
 
 def _bars(subject: Subject) -> str:
     report = subject.report
-    return (
-        "<section><h2>How far each feature has shifted</h2>"
-        '<p class="note">The longer the bar, the less the values look like those of the training rows (population stability index,'
-        " less what chance alone explains). Orange bars are over the line, and not by chance.</p>"
-        f"{charts.psi_bars(report.features, report.threshold)}</section>\n"
+    note = (
+        "The longer the bar, the less the values look like those of the training rows (population stability index, less what"
+        " chance alone explains). Orange bars are over the line, and not by chance; ▸ marks a bar that goes on beyond the chart."
     )
+    bars = charts.psi_bars(report.features, report.threshold)
+    return f'<section><h2>How far each feature has shifted</h2><p class="note">{note}</p>{bars}</section>\n'
 
 
 def _histograms(subject: Subject) -> str:

@@ -53,7 +53,7 @@ def retrain(ctx: Context, project: Project, *, force: bool = False, progress: Re
     if request is None and not force:
         return {"status": "nothing to do", "project": project.name}
     with _claimed(ctx, request):
-        fresh = ingest(ctx, project)
+        ingest(ctx, project)
         trained = train(ctx, project, progress=_renewing(ctx, request, progress))
         decided = promote(ctx, project, trained["version"])
     _log.info("retrained", model=trained["model"], version=trained["version"], verdict=decided["verdict"])
@@ -61,7 +61,6 @@ def retrain(ctx: Context, project: Project, *, force: bool = False, progress: Re
         "status": "done",
         "project": project.name,
         "cause": request.cause if request else "a person asked for it",
-        "fresh_rows": fresh["status"] == "done",
         **{name: trained[name] for name in ("dataset", "model", "version", "kind", "metric", "value")},
         "verdict": decided["verdict"],
         "reason": decided["reason"],
