@@ -80,6 +80,7 @@ def main(run_dir: Path) -> int:
         run.enter("guardian")
         Guardian(run, plan).serve()
         shutdown.stop_everything(run, plan)
+        processes.reap_strays(())  # not every machine has an init that collects what is left to it
     return 0
 
 

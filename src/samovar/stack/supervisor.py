@@ -111,6 +111,7 @@ def main(run_dir: Path) -> int:
         if run.belongs_to(plan):
             run.ask_to_stop()
         shutdown.stop_services(run, plan)
+        processes.reap_strays(())  # not every machine has an init that collects what is left to it
     return 0
 
 
