@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from samovar.errors import SamovarError
-from samovar.logs import get_logger
 from samovar.pipelines.identity import code_digest, digest_of, settings_digest, step_key
 from samovar.store import runs
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from samovar.pipelines.context import Context
 
-_log = get_logger(__name__)
+_log = logging.getLogger(__name__)  # silent in a notebook, and in Samovar's own format wherever `samovar.logs` was set up
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def run_once(ctx: Context, step: str, project_name: str, key: str, work: Callabl
         if run.status == "done":
             return StepResult("unchanged", run.result or {})
         if run.attempts > 1:
-            _log.info("step begun again", step=step, project=project_name, attempt=run.attempts)
+            _log.info("%s of %s is begun again, for the %d. time", step, project_name, run.attempts)
         result = _noting_failure(ctx, key, work)
         with ctx.db.begin() as connection:
             runs.finish(connection, key, result)
