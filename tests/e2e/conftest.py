@@ -85,6 +85,7 @@ class Home:
         assert "Traceback" not in result.stdout + result.stderr, result.stderr
         assert len(lines) == 1, f"more or less than one line on stderr: {result.stderr!r}, stdout {result.stdout!r}"
         assert lines[0].startswith("error: "), lines[0]
+        assert "fault of Samovar" not in lines[0], lines[0]
         assert result.returncode == code, f"exit code {result.returncode}, expected {code}: {lines[0]}"
         return lines[0]
 
