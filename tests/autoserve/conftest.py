@@ -39,7 +39,7 @@ def eventually(probe, seconds=10.0, what="it"):
 
 
 def free_port():
-    """A port below the ephemeral range would be better, but tests share a machine."""
+    """Return a port that nothing uses now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 
@@ -197,6 +197,11 @@ def _fake_plan():
 @pytest.fixture(name="get")
 def _get():
     return get
+
+
+@pytest.fixture(name="free_port")
+def _free_port():
+    return free_port
 
 
 @pytest.fixture

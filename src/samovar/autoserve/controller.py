@@ -205,7 +205,8 @@ class Controller:
 
     def statuses(self, *, fresh: bool = True) -> list[EndpointStatus]:
         """Judge all endpoints, as they are now or (``fresh=False``) as of the last round."""
-        states = (self._read_agent() if fresh else None) or self._states
+        read = self._read_agent() if fresh else None
+        states = self._states if read is None else read
         wanted = self._wanted
         wishes = self._builds.wishes()
         found = []

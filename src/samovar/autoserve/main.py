@@ -79,6 +79,7 @@ def bind(port: int) -> socket.socket:
         except OSError:
             listener.close()
             continue
+        listener.listen()  # who reads our address before the server is up waits instead of being refused
         return listener
     raise Conflict(f"No port from {port} on is free.", remedy="Set SAMOVAR_AUTOSERVE_PORT to a free one.")
 
