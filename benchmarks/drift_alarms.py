@@ -48,9 +48,9 @@ def frame(generator: np.random.Generator, rows: int, shift: float = 0.0) -> pl.D
             "heavy": generator.standard_t(2, rows),
             "uniform": generator.uniform(size=rows),
             "count": generator.poisson(2, rows),
-            "flag": generator.random(rows) < 0.1,  # noqa: PLR2004 - a rare flag
+            "flag": generator.random(rows) < 0.1,
             "category": generator.choice(list("abcdefgh"), rows, p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.03, 0.02]),
-            "holes": pl.Series(np.where(generator.random(rows) < 0.2, np.nan, holes)).fill_nan(None),  # noqa: PLR2004 - a fifth missing
+            "holes": pl.Series(np.where(generator.random(rows) < 0.2, np.nan, holes)).fill_nan(None),
         }
     )
 

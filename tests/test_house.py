@@ -24,7 +24,10 @@ def test_lock_holds_hashes_and_no_address():
     assert lock.count("--hash=sha256:") >= len(pins)
 
 
-@pytest.mark.parametrize("module", ["samovar", "samovar.project", "samovar.contracts.declare", "samovar.serving.server", "samovar.cli.main"])
+LIGHT = ["samovar", "samovar.project", "samovar.contracts.declare", "samovar.serving.server", "samovar.cli.main"]
+
+
+@pytest.mark.parametrize("module", LIGHT)
 def test_light_modules_import_nothing_heavy(module):
     """A declaration, the hot path and `samovar --help` do not pay for the libraries of other parts."""
     code = f"import sys, json, {module}; print(json.dumps(sorted(sys.modules)))"
