@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from rich.console import Console
+    from rich.progress import TaskID
     from rich.table import Table
 
     from samovar.errors import SamovarError
@@ -88,28 +89,59 @@ def say_error(text: str) -> None:
     console(stderr=True).print(line, soft_wrap=True)
 
 
-def facts(pairs: Mapping[str, Any]) -> Table:
-    """Lay out a few named values, one a line; what is None or empty is left out."""
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in pairs.items():
-        if value not in (None, "", [], {}):
-            grid.add_row(f"  {name}", cell(value))
-    return grid
+def show_facts(console: Console, pairs: Mapping[str, Any]) -> None:
+    """Print a few named values, one a line, long ones unbroken so that they can be copied; what is None or empty is left out."""
+    shown = {name: cell(value) for name, value in pairs.items() if value not in (None, "", [], {}, ())}
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
+        console.print(f"  [dim]{name:<{width}}[/]  {value}", soft_wrap=True)
 
 
 def table(title: str, *columns: str) -> Table:
-    """Return an empty table; a column whose name starts with ``>`` is aligned to the right."""
+    """Return an empty table; a column marked ``>`` is aligned to the right, one marked ``=`` is never broken."""
     from rich import box
     from rich.table import Table
 
     made = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
+        made.add_column(column.lstrip(">="), justify=justify, overflow="fold", no_wrap=column[0] in ">=")
     return made
+
+
+class Bars:
+    """Progress bars on standard error; they appear with the first of them, so that a step with nothing to do shows nothing.
+
+    Args:
+        bar: whether to draw a bar, or only a spinner that becomes a tick.
+        transient: whether they vanish at the end.
+    """
+
+    def __init__(self, *, bar: bool, transient: bool) -> None:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        drawn = [BarColumn(bar_width=30)] if bar else []
+        name, note = TextColumn("{task.description:<24}"), TextColumn("{task.fields[note]:<14}")
+        spinner = SpinnerColumn(finished_text="[green]✓[/]")
+        self._progress = Progress(
+            spinner, name, *drawn, note, TimeElapsedColumn(), console=console(stderr=True), transient=transient
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def set(self, name: str, done: int, total: int, note: str) -> None:
+        """Say how far the bar ``name`` is."""
+        if not self._tasks:
+            self._progress.start()
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total, note=note)
+        self._progress.update(self._tasks[name], completed=done, total=total, note=note)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._tasks:
+            self._progress.stop()
 
 
 def cell(value: Any) -> str:
@@ -128,7 +160,7 @@ def cell(value: Any) -> str:
         case list() | tuple():
             text = ", ".join(cell(item) for item in value)
         case dict():
-            text = ", ".join(f"{escape(str(name))} {cell(item)}" for name, item in value.items())
+            text = ", ".join(f"{escape(str(name))} {cell(item)}" for name, item in value.items() if item not in (None, ""))
         case _:
             text = escape(str(value))
     return text

@@ -58,22 +58,12 @@ def up(
 
 def _start(settings: Settings, *, as_json: bool) -> StackStatus:
     """Bring the stack up, with a line per service for people."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     from samovar.stack import api
 
     if as_json:
         return api.up(settings)
-    columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description:<12}{task.fields[health]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=output.console(stderr=True), transient=True) as progress:
-        rows: dict[str, Any] = {}
-
-        def advance(name: str, health: str) -> None:
-            if name not in rows:
-                rows[name] = progress.add_task(name, total=1, health=health)
-            progress.update(rows[name], health=health, completed=int(health == "healthy"))
-
-        return api.up(settings, progress=advance)
+    with output.Bars(bar=False, transient=True) as bars:
+        return api.up(settings, progress=lambda name, health: bars.set(name, int(health == "healthy"), 1, health))
 
 
 def down(*, as_json: output.Json = False) -> None:
@@ -122,7 +112,7 @@ def _show(console: Console, found: StackStatus) -> None:
     if not found.services:
         console.print(f"Samovar is not running in {output.cell(found.home)}. Start it with [bold]samovar up[/].")
         return
-    services = output.table("Services", "name", "health", "address", ">up", ">restarts", ">memory", "last exit")
+    services = output.table("Services", "=name", "=health", "=address", ">up", ">restarts", ">memory", "last exit")
     for row in found.services:
         services.add_row(
             row.name,
@@ -143,7 +133,7 @@ def _show(console: Console, found: StackStatus) -> None:
 
 
 def _endpoints(endpoints: Iterable[Any]) -> Any:
-    table = output.table("Endpoints", "model@alias", "condition", "version", "address", "why")
+    table = output.table("Endpoints", "model@alias", "=condition", "version", "=address", "why")
     for row in endpoints:
         version = "-" if row.serving is None else f"v{row.serving}"
         if row.wanted is not None and row.wanted != row.serving:
@@ -199,7 +189,7 @@ def events(
         found = log.list_(connection, model, limit)[::-1]
 
     def show(console: Console) -> None:
-        table = output.table("Events", "when (UTC)", "what", "model", "alias", "detail")
+        table = output.table("Events", "=when (UTC)", "what", "model", "alias", "detail")
         for row in found:
             what = f"[red]{output.cell(row.kind)}[/]" if row.alarm else output.cell(row.kind)
             when = f"{row.at:%Y-%m-%d %H:%M:%S}"
@@ -213,8 +203,9 @@ def confirm(*, as_json: output.Json = False) -> None:
     """Let autoserve act on aliases that vanished all at once, which it holds back until a person says so."""
     from samovar.autoserve import client
 
-    client.confirm(_settings())
-    output.emit({"confirmed": True}, lambda console: console.print("Confirmed: autoserve goes on."), as_json=as_json)
+    released = client.confirm(_settings())
+    words = f"Confirmed: {output.cell(released)} may end." if released else "Nothing was held back."
+    output.emit({"released": released}, lambda console: console.print(words), as_json=as_json)
 
 
 def _settings() -> Settings:

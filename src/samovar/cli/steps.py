@@ -45,7 +45,7 @@ def ingest(project: output.ProjectName, *, start: Moment = None, end: Moment = N
     def show(console: Console) -> None:
         _headline(console, project, f"{result['rows']:,} rows accepted, {result['rejected']:,} in quarantine", result)
         pairs = {"dataset": result["dataset"][:12], "anomalies": [found["message"] for found in result["anomalies"]]}
-        console.print(output.facts(pairs))
+        output.show_facts(console, pairs)
         for reason, count in result["reasons"].items():
             console.print(f"  [yellow]{count:>5}[/] {output.cell(reason)}")
 
@@ -76,7 +76,7 @@ def train(
         console.print(table)
         for row in result["failed"]:
             console.print(f"  [red]failed[/] {output.cell(row['kind'])}: {output.cell(row['reason'])}")
-        console.print(output.facts({"dataset": result["dataset"][:12], "run": result["run_id"]}))
+        output.show_facts(console, {"dataset": result["dataset"][:12], "run": result["run_id"]})
         console.print(f"\n[dim]Next: samovar promote {project}[/]")
 
     output.emit(result, show, as_json=as_json)
@@ -128,8 +128,9 @@ def monitor(project: output.ProjectName, *, dataset: Dataset = None, as_json: ou
         colour = {"ok": "green", "alarm": "bold red"}.get(result["verdict"], "yellow")
         asked = "; a retrain is requested" if result["retrain_requested"] else ""
         _headline(console, project, f"[{colour}]{output.cell(result['verdict'])}[/]{asked}", result)
-        pairs = {"worst feature": result.get("worst"), "worst PSI": result.get("worst_psi")}
-        console.print(output.facts({**pairs, "report": f"{result['folder']}/drift_report.html"}))
+        pairs = {"why": result["sentence"], "worst feature": result["worst"], "its PSI": result["worst_psi"]}
+        pairs |= {"shifted": result["shifted"], result["metric"]: result["score"]}
+        output.show_facts(console, {**pairs, "report": f"{result['folder']}/drift_report.html"})
 
     output.emit(result, show, as_json=as_json)
 
@@ -186,7 +187,7 @@ def drift_inject(
 
 def _headline(console: Console, name: str, words: str, result: dict[str, Any]) -> None:
     again = " [dim](unchanged: this was done before)[/]" if result.get("status") == "unchanged" else ""
-    console.print(f"[bold cyan]{output.cell(name)}[/]  {words}{again}")
+    console.print(f"[bold cyan]{output.cell(name)}[/]  {words}{again}", soft_wrap=True)
 
 
 def _plain(console: Console, name: str, words: str, result: dict[str, Any]) -> None:
@@ -195,7 +196,7 @@ def _plain(console: Console, name: str, words: str, result: dict[str, Any]) -> N
     simple = {
         key: value for key, value in result.items() if not isinstance(value, dict | list) and key not in ("status", "project")
     }
-    console.print(output.facts(simple))
+    output.show_facts(console, simple)
 
 
 def _utc(moment: dt.datetime | None) -> dt.datetime | None:
@@ -208,22 +209,9 @@ def _candidate_bars(*, as_json: bool) -> Iterator[Callable[[str, int, int, float
     if as_json:
         yield None
         return
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    with output.Bars(bar=True, transient=False) as bars:
 
-    name, score = TextColumn("{task.description:<24}"), TextColumn("{task.fields[note]:<14}")
-    console = output.console(stderr=True)
-    progress = Progress(SpinnerColumn(), name, BarColumn(bar_width=30), score, TimeElapsedColumn(), console=console)
-    tasks: dict[str, Any] = {}
+        def advance(kind: str, done: int, total: int, best: float | None) -> None:
+            bars.set(kind, done, total, "" if best is None else f"best {best:.4f}")
 
-    def advance(kind: str, done: int, total: int, best: float | None) -> None:
-        if not tasks:
-            progress.start()  # not before: a step that has nothing to do shows nothing
-        if kind not in tasks:
-            tasks[kind] = progress.add_task(kind, total=total, note="")
-        progress.update(tasks[kind], completed=done, total=total, note="" if best is None else f"best {best:.4f}")
-
-    try:
         yield advance
-    finally:
-        if tasks:
-            progress.stop()
