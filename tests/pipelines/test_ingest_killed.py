@@ -64,7 +64,7 @@ def dump(home):
         rows = [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
         found[table] = [{key: str(row[key]).replace(str(home), "HOME") for key in row if key not in VOLATILE} for row in rows]
     connection.close()
-    lake = {path.name: path.read_bytes() for path in (home / "lake").rglob("*") if path.is_file() and path.suffix != ".tmp"}
+    lake = {path.name: path.read_bytes() for path in (home / "lake").rglob("*") if path.is_file()}
     return found, lake
 
 

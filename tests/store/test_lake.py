@@ -235,6 +235,7 @@ atomic_write(pathlib.Path(sys.argv[1]), b"new" * 100_000)
     files.atomic_write(target, b"new")
     assert target.read_bytes() == b"new"
     assert target.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]  # nor does what the kill left behind stay
 
 
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 
 def atomic_write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -18,8 +16,9 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         OSError: the folder cannot be written; the old content is still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
     # The name begins with a dot: nobody who lists the folder takes what a kill left behind for a file.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         _write_synced(temporary, data, mode)
         temporary.replace(path)
@@ -28,6 +27,14 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
             temporary.unlink()
         raise
     _sync_folder(path.parent)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left behind of the same file."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        pid = leftover.name.split(".")[-3]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            leftover.unlink(missing_ok=True)
 
 
 def _write_synced(path: Path, data: bytes, mode: int) -> None:
