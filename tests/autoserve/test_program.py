@@ -22,7 +22,10 @@ from samovar.store.database import open_database
 ROWS = load_iris(as_frame=True).data.head(2)
 BODY = {"dataframe_split": ROWS.to_dict(orient="split", index=False)}
 SECONDS = 60  # for a builder on a busy machine
-ENTRY, PRELOAD = "samovar.serving.server:EndpointServer", "numpy,pandas,sklearn.linear_model,skops.io,samovar.serving.server"
+ENTRY, PRELOAD = (
+    "samovar.serving.server:EndpointServer",
+    "numpy,pandas,sklearn.linear_model,skops.io,samovar.serving.server,samovar.scoring.builder",
+)
 
 
 @pytest.fixture(scope="module")

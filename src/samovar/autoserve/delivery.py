@@ -6,7 +6,10 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from samovar.autoserve import memory, protocol
+from samovar.errors import ModelError, StackUnavailable, Untrusted
 from samovar.registry.files import fetch_files
 from samovar.scoring.builder import run_builder
 from samovar.scoring.plan import encode
@@ -50,7 +53,7 @@ class Delivery:
         # A promoted candidate and a rolled back champion are in the agent's memory already.
         if self._agent.serve(request):
             return
-        plan = run_builder(
+        fd = self._build(
             BuildRequest(
                 model=key.model,
                 version=number,
@@ -58,15 +61,28 @@ class Delivery:
                 label=version.label,
                 files=fetch_files(registry, version),
                 trusted=self._trusted(key.model, number),
-            ),
-            self._build_seconds,
+            )
         )
-        fd = memory.seal(encode(plan), name=f"{key.model}-v{number}")
         try:
             if wished():
                 self._agent.serve(request, fd)
         finally:
             os.close(fd)
+
+    def _build(self, request: BuildRequest) -> int:
+        """Return the descriptor of a sealed plan."""
+        order = protocol.Build(request.model, request.version, self._build_seconds)
+        request_fd = memory.seal(msgspec.msgpack.encode(request), name="request")
+        try:
+            built, fd = self._agent.build(order, request_fd)
+        except StackUnavailable:
+            # No zygote now: a builder that starts from nothing takes seconds longer, and is as good.
+            return memory.seal(encode(run_builder(request, self._build_seconds)), name=f"{request.model}-v{request.version}")
+        finally:
+            os.close(request_fd)
+        if fd is not None:
+            return fd
+        raise (Untrusted if built.condition == "Untrusted" else ModelError)(built.message, remedy=built.remedy)
 
 
 def _origin(version: Version) -> str:

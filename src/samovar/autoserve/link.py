@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,9 @@ from samovar.autoserve import protocol, transport
 from samovar.autoserve.agent import config as files
 from samovar.autoserve.agent.workers import read_known
 from samovar.autoserve.plan import Key
-from samovar.errors import GiveUp, StackUnavailable
+from samovar.errors import GiveUp, ModelError, StackUnavailable
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -46,6 +46,35 @@ class AgentLink:
             StackUnavailable: no agent answers.
         """
         return not isinstance(self._ask(request, [] if plan_fd is None else [plan_fd]), protocol.Missing)
+
+    def build(self, order: protocol.Build, request_fd: int) -> tuple[protocol.Built, int | None]:
+        """Have a version built in a process that has the libraries loaded already.
+
+        Returns:
+            The answer, and the sealed plan's descriptor, which the caller owns, when there is one.
+
+        Raises:
+            StackUnavailable: there is no agent, or no builder can be made now.
+            ModelError: the builder died.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            with theirs:
+                taken = self._ask(order, [request_fd, theirs.fileno()])
+            if isinstance(taken, protocol.Missing):
+                raise StackUnavailable("The agent has no zygote now.")
+            # A margin, for the zygote may still be importing; the builder keeps its own deadline.
+            ours.settimeout(order.seconds + self._timeout)
+            began = time.monotonic()
+            try:
+                packet, fds = transport.receive(ours)
+            except OSError:
+                packet, fds = b"", []
+        if not packet:
+            raise _died(order, time.monotonic() - began)
+        built = protocol.decode(packet)
+        assert isinstance(built, protocol.Built)
+        return built, fds[0] if fds else None
 
     def cancel(self, key: Key) -> None:
         """Forget the version that is loading at an endpoint."""
@@ -100,6 +129,15 @@ class AgentLink:
                 yield line
         except (OSError, msgspec.DecodeError) as error:
             raise StackUnavailable(f"The agent does not answer ({type(error).__name__}).", remedy="Run `samovar up`.") from None
+
+
+def _died(order: protocol.Build, lived: float) -> ModelError:
+    if lived >= order.seconds:
+        return ModelError(
+            f"Building the version took more than {order.seconds:.0f} seconds.",
+            remedy="Raise SAMOVAR_BUILD_SECONDS or make it smaller.",
+        )
+    return ModelError("The builder died while loading the version.", remedy="Load the model by hand to see why.")
 
 
 def _reply(line: socket.socket) -> protocol.Message:

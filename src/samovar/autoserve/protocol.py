@@ -72,6 +72,25 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     grace: float = 2.0
 
 
+class Build(msgspec.Struct, frozen=True, tag="build"):
+    """Have a version built in a fork of the zygote. Carries the sealed request and a socket for the answer (``Built``).
+
+    Answered by ``Done`` when the zygote has it, and by ``Missing`` while there is no zygote.
+    """
+
+    model: str
+    version: int
+    seconds: float
+
+
+class Built(msgspec.Struct, frozen=True, tag="built"):
+    """A builder's answer, over the socket that came with the order. Carries the sealed plan when there is one."""
+
+    condition: Literal["Built", "Untrusted", "Failed"]
+    message: str = ""
+    remedy: str = ""
+
+
 # --- agent -> controller ------------------------------------------------------------------------------------------------------
 
 
@@ -162,7 +181,22 @@ class Forked(msgspec.Struct, frozen=True, tag="forked"):
 
 
 Message = (
-    Serve | Cancel | Stop | List | Shutdown | Done | Missing | Refusal | EndpointState | Hello | Changed | Drain | Fork | Forked
+    Serve
+    | Cancel
+    | Stop
+    | List
+    | Shutdown
+    | Build
+    | Built
+    | Done
+    | Missing
+    | Refusal
+    | EndpointState
+    | Hello
+    | Changed
+    | Drain
+    | Fork
+    | Forked
 )
 
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

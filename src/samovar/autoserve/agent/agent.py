@@ -231,6 +231,8 @@ class Agent:
             return protocol.Refusal("The agent is ending.")
         if isinstance(message, protocol.Serve):
             return self._serve(message, fds)
+        if isinstance(message, protocol.Build):
+            return protocol.Done() if self._nursery.build(message, fds) else protocol.Missing()
         if isinstance(message, protocol.Cancel):
             endpoint = self._endpoints.get(Key(message.model, message.alias))
             if endpoint is not None:

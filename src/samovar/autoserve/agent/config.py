@@ -15,6 +15,7 @@ DEFAULT_PRELOAD = (
     "skops.io",
     "samovar.serving.server",
     "samovar.scoring.engine",
+    "samovar.scoring.builder",
 )
 
 

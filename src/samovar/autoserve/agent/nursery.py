@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from samovar.autoserve import protocol, transport
+from samovar.autoserve.agent.environment import worker_environment
 from samovar.autoserve.agent.peer import Peer
-from samovar.autoserve.agent.zygote_env import ONE_THREAD
 from samovar.autoserve.backoff import Backoff
 from samovar.logs import get_logger
 
@@ -61,7 +61,7 @@ class Nursery:
         os.set_inheritable(theirs.fileno(), True)
         # The last argument is room: a worker writes its title over the command line it inherits.
         command = [sys.executable, "-m", "samovar.autoserve.agent.zygote", self._config.run_dir, "-" * 80]
-        environment = {**os.environ, **ONE_THREAD}
+        environment = worker_environment(os.environ)
         # Its own session: Ctrl-C in the terminal is for the program in front, not for endpoints.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, pass_fds=[theirs.fileno()], env=environment, start_new_session=True
@@ -81,6 +81,13 @@ class Nursery:
         self._open[identity.token] = (identity, [os.dup(fd) for fd in fds])
         if self._peer is not None:
             self._peer.send(protocol.Fork(identity), fds)
+
+    def build(self, order: protocol.Build, fds: list[int]) -> bool:
+        """Hand an order for a build on; False while there is no zygote."""
+        if self._peer is None:
+            return False
+        self._peer.send(order, fds)
+        return True
 
     def settle(self, token: str) -> None:
         """Note that a worker exists, however that became known."""

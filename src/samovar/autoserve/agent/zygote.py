@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 from samovar import logs
 from samovar.autoserve import protocol, transport
-from samovar.autoserve.agent import titles, worker
+from samovar.autoserve.agent import builder, titles, worker
 from samovar.autoserve.agent.config import AgentConfig, read_config
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 log = logs.get_logger(__name__)
 
@@ -59,10 +59,27 @@ def main() -> int:
             return 0
         message = protocol.decode(packet)
         if isinstance(message, protocol.Fork):
-            _fork(agent, message, fds, config)
+            _make_worker(agent, message.identity, fds, config)
+        elif isinstance(message, protocol.Build):
+            _make_builder(agent, message, fds)
+        transport.close_all(fds)
 
 
-def _fork(agent: socket.socket, message: protocol.Fork, fds: list[int], config: AgentConfig) -> None:
+def _make_worker(agent: socket.socket, identity: protocol.Identity, fds: list[int], config: AgentConfig) -> None:
+    pid, pidfd = _fork(agent, lambda: worker.main(identity, fds[0], fds[1], config))
+    try:
+        transport.send(agent, protocol.encode(protocol.Forked(identity.token, pid)), [pidfd])
+    finally:
+        os.close(pidfd)
+
+
+def _make_builder(agent: socket.socket, order: protocol.Build, fds: list[int]) -> None:
+    _, pidfd = _fork(agent, lambda: builder.main(order, fds[0], fds[1]))
+    os.close(pidfd)  # it ends by itself, at its deadline at the latest; whoever ordered it hears that its line was cut
+
+
+def _fork(agent: socket.socket, child: Callable[[], int]) -> tuple[int, int]:
+    """Run ``child`` in a process of its own; return its pid and pidfd."""
     count = threads()
     if count != 1:
         # A fork would copy locks that nobody will ever release. The agent starts a clean zygote when this one ends.
@@ -71,25 +88,22 @@ def _fork(agent: socket.socket, message: protocol.Fork, fds: list[int], config: 
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     pid = os.fork()
     if pid == 0:
-        _become_worker(agent, message.identity, fds, config)
+        _be(agent, child)
     pidfd = os.pidfd_open(pid)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-    try:
-        transport.send(agent, protocol.encode(protocol.Forked(message.identity.token, pid)), [pidfd])
-    finally:
-        transport.close_all([pidfd, *fds])
+    return pid, pidfd
 
 
-def _become_worker(agent: socket.socket, identity: protocol.Identity, fds: list[int], config: AgentConfig) -> None:
+def _be(agent: socket.socket, child: Callable[[], int]) -> None:
     code = 70  # EX_SOFTWARE
     try:
         agent.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         random.seed()
-        code = worker.main(identity, fds[0], fds[1], config)
+        code = child()
     except BaseException:
-        log.exception("a worker ended", model=identity.model, alias=identity.alias, version=identity.version)
+        log.exception("a child of the zygote ended in a way nobody foresaw")
     finally:
         # Not sys.exit: the zygote's stack must not unwind in its child.
         sys.stderr.flush()

@@ -1,0 +1,74 @@
+"""Builders forked from the zygote: quick, without credentials, and gone in time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from samovar.autoserve import memory, protocol
+from samovar.autoserve.agent.environment import worker_environment
+from samovar.errors import ModelError, StackUnavailable
+from samovar.scoring.request import BuildRequest
+
+
+@pytest.fixture
+def build(agent):
+    """Order a build of some files; returns the answer and the plan's descriptor."""
+
+    def order(files, seconds=60.0, link=agent.link):
+        request = BuildRequest(model="m", version=1, run_id="", label="v1", files=files)
+        fd = memory.seal(msgspec.msgpack.encode(request), name="request")
+        try:
+            return link.build(protocol.Build("m", 1, seconds), fd)
+        finally:
+            os.close(fd)
+
+    return order
+
+
+def test_files_that_are_no_model_fail_with_a_reason(build):
+    """The answer is the builder's, not a dead line."""
+    built, plan = build({"readme": b""})
+    assert (built.condition, plan) == ("Failed", None)
+    assert "MLmodel" in built.message
+
+
+def test_a_builder_that_takes_too_long_is_ended_and_named_so(build):
+    """And the next build is not affected."""
+    with pytest.raises(ModelError, match="SAMOVAR_BUILD_SECONDS"):
+        build({"readme": b""}, seconds=0.0001)
+    assert build({"readme": b""})[0].condition == "Failed"
+
+
+def test_without_an_agent_there_is_no_forked_builder(build, agent):
+    """The controller then starts one from nothing."""
+    agent.kill()
+    with pytest.raises(StackUnavailable):
+        build({"readme": b""})
+
+
+def test_no_credential_reaches_a_process_that_loads_models(new_agent, fake_plan, monkeypatch):
+    """Neither the registry's nor the database's nor the cloud's."""
+    secrets = (
+        "POSTGRES_PASSWORD",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_URI",
+        "AWS_SECRET_ACCESS_KEY",
+        "SAMOVAR_DATABASE_URL",
+    )
+    for name in secrets:
+        monkeypatch.setenv(name, "correct-horse")
+    agent = new_agent().start()
+    agent.serve(fake_plan(version=1))
+    environment = Path(f"/proc/{agent.serving(1).pid}/environ").read_bytes()
+    assert b"OMP_NUM_THREADS=1" in environment
+    assert b"correct-horse" not in environment
+
+
+def test_the_marks_of_the_stack_stay():
+    """Whoever ends a stack finds its workers by them."""
+    marks = {"SAMOVAR_STACK": "s", "SAMOVAR_SERVICE": "agent"}
+    assert marks.items() <= worker_environment(marks | {"TOKEN": "x"}).items()
