@@ -9,6 +9,7 @@ service does not descend from the program that asked for it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -58,16 +59,30 @@ def _run_once() -> dict[str, float]:
 
 
 def _sizes(home: str) -> dict[str, float]:
-    """PSS in megabytes of every process that belongs to the demo."""
+    """PSS in megabytes of every process that belongs to the demo: those that name its home, and their descendants.
+
+    A worker's environment is gone once it has written its title over it, hence the descent.
+    """
+    running = {process.pid: process for process in psutil.process_iter(["pid", "ppid", "cmdline"])}
+    mine = {pid for pid, process in running.items() if _names(process, home)}
+    grew = True
+    while grew:
+        children = {pid for pid, process in running.items() if process.info["ppid"] in mine} - mine
+        mine |= children
+        grew = bool(children)
     found: dict[str, float] = {}
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        try:
-            if home in process.environ().get("SAMOVAR_HOME", "") or home in " ".join(process.info["cmdline"] or []):
-                name = " ".join(process.info["cmdline"] or [])[-60:]
-                found[f"{process.pid} {name}"] = round(process.memory_full_info().pss / 1e6, 1)
-        except psutil.Error:
-            continue
+    for pid in mine:
+        with contextlib.suppress(psutil.Error):
+            name = " ".join(running[pid].info["cmdline"] or [])[-60:]
+            found[f"{pid} {name}"] = round(running[pid].memory_full_info().pss / 1e6, 1)
     return found
+
+
+def _names(process: psutil.Process, home: str) -> bool:
+    try:
+        return home in process.environ().get("SAMOVAR_HOME", "") or home in " ".join(process.info["cmdline"] or [])
+    except psutil.Error:
+        return False
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ import httpx
 PAUSE_SECONDS = 0.05
 """Between two rounds: twenty answers a second and endpoint catch every swap without crowding two cores."""
 
+LAST_ROUNDS = 5
+"""Looks after SIGTERM: a swap announced a moment ago must be seen, also over a connection that the old worker still holds."""
+
 
 @dataclass
 class Watched:
@@ -46,10 +49,12 @@ def main(argv: list[str]) -> int:
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopping.append(number))
     with httpx.Client(timeout=5, trust_env=False) as client, Path(argv[1]).open("w", encoding="utf-8", buffering=1) as out:
-        while not stopping:
+        rounds_left = LAST_ROUNDS
+        while rounds_left:
             for one in watched:
                 _look(client, plan["autoserve"], one, out)
             time.sleep(PAUSE_SECONDS)
+            rounds_left -= bool(stopping)
         for one in watched:
             _write(out, project=one.project, kind="total", answered=one.answered, failed=one.failed, failures=one.failures[:5])
     return 0
