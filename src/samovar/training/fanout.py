@@ -70,11 +70,11 @@ def _portable(job: Job) -> bytes:
 
 
 def _unimportable(spec: CandidateSpec) -> Any:
-    name = getattr(spec.build, "__module__", None)
-    module = sys.modules.get(name) if name else None
-    if module is None or name == "__main__" or "." in str(name):
-        return None  # cloudpickle takes __main__ by value by itself; a package was imported, so it can be again
-    return module if importlib.machinery.PathFinder.find_spec(str(name)) is None else None
+    name = str(getattr(spec.build, "__module__", ""))
+    module = sys.modules.get(name)
+    if module is None or name == "__main__":  # cloudpickle takes __main__ by value by itself
+        return None
+    return module if importlib.machinery.PathFinder.find_spec(name.partition(".")[0]) is None else None
 
 
 def _last_line(noise: IO[bytes]) -> str:
