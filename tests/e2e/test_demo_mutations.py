@@ -24,7 +24,7 @@ from dataclasses import replace
 from samovar.training import gate
 honest = gate.decide
 def decide(*args, **kwargs):
-    return replace(honest(*args, **kwargs), verdict="approved")
+    return replace(honest(*args, **kwargs), passed=True)
 gate.decide = decide
 """
 
@@ -42,7 +42,7 @@ run.ACTS = tuple((title, rollback if act is honest else act) for title, act in r
 """
 
 DRIFT_MISSED = """
-from dataclasses import replace
+from msgspec.structs import replace
 from samovar.monitoring import drift
 honest = drift.compare
 def compare(*args, **kwargs):
@@ -54,6 +54,7 @@ drift.compare = compare
 def play(home, mutation):
     """Play the demo for iris with a mutation applied first; return the exit code and the promises that did not hold."""
     told = home.run(sys.executable, "-c", mutation + START, timeout=300)
+    assert told.stdout, told.stderr
     document = json.loads(told.stdout)
     assert len(document["checks"]) > 1, told.stdout + told.stderr
     return told.returncode, document, {check["promise"] for check in document["checks"] if not check["held"]}
