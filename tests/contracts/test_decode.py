@@ -89,6 +89,13 @@ def test_a_missing_field_is_named():
     assert (refused.value.path, str(refused.value)) == ("amount", "This field is missing; expected a number > 0.")
 
 
+def test_a_field_missing_from_one_row_of_many_is_named_with_its_row():
+    lacking = json.dumps({name: value for name, value in GOOD.items() if name != "amount"}).encode()
+    with pytest.raises(RequestError) as refused:
+        DECODER.many(b"[" + _body() + b"," + lacking + b"]")
+    assert (refused.value.path, str(refused.value)) == ("rows[1].amount", "This field is missing; expected a number > 0.")
+
+
 @pytest.mark.parametrize(
     "name", ["secret", "secret - at `$.hour`", "secret - at `$.hour", "x` - at `$[0].secret", "secret\n - at `$.rows[0].secret`"]
 )

@@ -12,7 +12,7 @@ import pytest
 
 from samovar import addresses
 from samovar import settings as settings_module
-from samovar.errors import Conflict, RetryLater, SettingsError, StackUnavailable
+from samovar.errors import Conflict, RetryLater, StackUnavailable
 from samovar.stack import api, ports, processes
 from samovar.stack.state import Plan, Probe, RunDir, Service
 
@@ -153,14 +153,14 @@ def test_a_demanded_port_that_is_taken_leaves_no_trace(settings, small, monkeypa
 def test_a_home_that_is_a_file_is_refused(settings, small, tmp_path, below):
     """The file stays as it was."""
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(SettingsError, match="SAMOVAR_HOME"):
+    with pytest.raises(StackUnavailable, match="SAMOVAR_HOME"):
         api.up(settings_module.load(home=tmp_path / below, _env_file=None))
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_home_that_cannot_be_written_is_refused(settings, small):
     """Nobody, not even root, makes a folder in /proc."""
-    with pytest.raises(SettingsError, match=r"cannot be used.*SAMOVAR_HOME"):
+    with pytest.raises(StackUnavailable, match=r"cannot be used.*SAMOVAR_HOME"):
         api.up(settings_module.load(home="/proc/samovar/home", _env_file=None))
 
 

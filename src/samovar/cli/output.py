@@ -123,8 +123,11 @@ class Bars:
         drawn = [BarColumn(bar_width=30)] if bar else []
         name, note = TextColumn("{task.description:<24}"), TextColumn("{task.fields[note]:<14}")
         spinner = SpinnerColumn(finished_text="[green]✓[/]")
+        shown = console(stderr=True)
+        # Bars that vanish leave an empty line where there is no terminal to clear.
+        hidden = transient and not shown.is_terminal
         self._progress = Progress(
-            spinner, name, *drawn, note, TimeElapsedColumn(), console=console(stderr=True), transient=transient
+            spinner, name, *drawn, note, TimeElapsedColumn(), console=shown, transient=transient, disable=hidden
         )
         self._tasks: dict[str, TaskID] = {}
 

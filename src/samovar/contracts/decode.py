@@ -27,7 +27,7 @@ _INT64 = (-(2**63), 2**63 - 1)
 _EXACT = 2.0**53  # beyond it a float no longer says which integer it means
 
 _PATH = re.compile(r"^`\$(?:\.rows)?(?:\[(?P<row>\d+)\])?(?:\.(?P<field>.*))?`$", re.DOTALL)
-_MISSING = re.compile(r"^Object missing required field `(?P<field>.*)`(?: - at `|$)", re.DOTALL)
+_MISSING = re.compile(r"^Object missing required field `(?P<field>.*?)`(?: - at `\$[^`]*`)?$", re.DOTALL)
 _UNKNOWN = "Object contains unknown field"
 
 

@@ -18,7 +18,7 @@ from samovar import addresses, workspace
 from samovar import settings as settings_module
 from samovar.demo import acts, claims
 from samovar.demo.telling import Teller
-from samovar.errors import Conflict, SamovarError
+from samovar.errors import Conflict, SamovarError, StackUnavailable
 from samovar.stack import api as stack
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def run(base: Settings, *, keep: bool = False, projects: tuple[str, ...] = PROJE
 
     Raises:
         Conflict: a kept demo still runs.
+        StackUnavailable: the state folder cannot be used.
     """
     settings = _own_settings(base)
     tell = Teller(console or Console())
@@ -97,8 +98,14 @@ def _own_settings(base: Settings) -> Settings:
     settings = settings_module.load()
     if stack.is_up(settings):
         raise Conflict("An earlier demo is still running.", remedy=f"Stop it with `samovar --home {home} down`.")
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
+    try:
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+    except OSError as error:
+        raise StackUnavailable(
+            f"The state folder {home} cannot be used ({error.strerror}).",
+            remedy="Set SAMOVAR_HOME to a folder that you can write to.",
+        ) from None
     return settings
 
 

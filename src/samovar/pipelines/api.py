@@ -27,8 +27,9 @@ def ingest(project: str | Project, window: Window | None = None, *, settings: Se
     """Read, check and store a project's rows; see `samovar.pipelines.ingest.ingest`."""
     from samovar.pipelines.ingest import ingest as step
 
+    found = find(project)
     with open_context(settings) as ctx:
-        return step(ctx, find(project), window)
+        return step(ctx, found, window)
 
 
 def train(
@@ -42,32 +43,36 @@ def train(
     """Train candidates and register the best; see `samovar.pipelines.train.train`."""
     from samovar.pipelines.train import train as step
 
+    found = find(project)
     with open_context(settings) as ctx:
-        return step(ctx, find(project), dataset, kinds=kinds, progress=progress)
+        return step(ctx, found, dataset, kinds=kinds, progress=progress)
 
 
 def promote(project: str | Project, version: int | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
     """Put a challenger before the gate; see `samovar.pipelines.promote.promote`."""
     from samovar.pipelines.promote import promote as step
 
+    found = find(project)
     with open_context(settings) as ctx:
-        return step(ctx, find(project), version)
+        return step(ctx, found, version)
 
 
 def infer(project: str | Project, dataset: str | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
     """Predict a dataset with champion and challenger; see `samovar.pipelines.infer.infer`."""
     from samovar.pipelines.infer import infer as step
 
+    found = find(project)
     with open_context(settings) as ctx:
-        return step(ctx, find(project), dataset)
+        return step(ctx, found, dataset)
 
 
 def monitor(project: str | Project, dataset: str | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
     """Compare a dataset with the champion's reference; see `samovar.pipelines.monitor.monitor`."""
     from samovar.pipelines.monitor import monitor as step
 
+    found = find(project)
     with open_context(settings) as ctx:
-        return step(ctx, find(project), dataset)
+        return step(ctx, found, dataset)
 
 
 def retrain(
@@ -76,8 +81,9 @@ def retrain(
     """Do what drift asked for; see `samovar.pipelines.retrain.retrain`."""
     from samovar.pipelines.retrain import retrain as step
 
+    found = find(project)
     with open_context(settings) as ctx:
-        return step(ctx, find(project), force=force, progress=progress)
+        return step(ctx, found, force=force, progress=progress)
 
 
 def rollback(
@@ -109,8 +115,9 @@ def drift_inject(
     """Store a drifted copy of the latest dataset; see `samovar.pipelines.inject.drift_inject`."""
     from samovar.pipelines.inject import drift_inject as step
 
+    found = find(project)
     with open_context(settings) as ctx:
-        return step(ctx, find(project), kind, strength, seed)
+        return step(ctx, found, kind, strength, seed)
 
 
 def find(project: str | Project) -> Project:

@@ -8,7 +8,7 @@ import tempfile
 import time
 from typing import TYPE_CHECKING
 
-from samovar.errors import Conflict, SettingsError, StackUnavailable
+from samovar.errors import Conflict, StackUnavailable
 from samovar.stack import logfiles, ports, shutdown
 from samovar.stack import status as status_
 from samovar.stack.launch import KEEPERS, start_keeper
@@ -42,7 +42,7 @@ def up(settings: Settings, *, progress: Callable[[str, str], None] | None = None
 
     Raises:
         Conflict: the stack is up already, or a demanded port is taken.
-        SettingsError: the home folder cannot be used.
+        StackUnavailable: the home folder cannot be used.
         StackUnavailable: a service does not become healthy; the others are stopped again, the logs stay.
     """
     with contextlib.ExitStack() as held:
@@ -161,7 +161,7 @@ def _make_folders(home: Path) -> None:
         for folder in reversed(made):
             with contextlib.suppress(OSError):
                 folder.rmdir()
-        raise SettingsError(
+        raise StackUnavailable(
             f"The state folder {home} cannot be used ({error.strerror}).",
             remedy="Set SAMOVAR_HOME to a folder that you can write to.",
         ) from None

@@ -98,7 +98,8 @@ def _mlflow(settings: Settings, url: str, port: int) -> Service:
         argv=_module("samovar.registry.server", "--folder", str(settings.state / "mlflow"), "--port", str(port)),
         env=_SMALL,
         drop=("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"),
-        probe=Probe("http", f"{url}/health"),
+        # Not /health: that answers before MLflow has imported what its first real answer needs, which takes seconds.
+        probe=Probe("http", f"{url}/api/2.0/mlflow/registered-models/search?max_results=1"),
         address=url,
     )
 
