@@ -57,13 +57,16 @@ def test_the_second_time_changes_nothing(loop):
 
 
 def test_killed_anywhere_and_run_again_ends_as_if_it_ran_once(loop, tmp_path):
-    """SIGKILL after each SQL statement that matters; the tables then equal those of an undisturbed run."""
+    """SIGKILL as the champion's or its shadow's rows go in, or as a step ends; the tables equal those of an undisturbed run."""
     whole = loop.copy(tmp_path / "whole")
-    statements = whole.run("infer")["statements"]
-    for point in (statements // 2, statements - 4, statements - 1):
-        killed = loop.copy(tmp_path / f"killed{point}")
-        assert killed.run("infer", point) is None
-        assert killed.run("infer")["result"]["rows"] == 240
+    with whole.context() as ctx:
+        infer(ctx, loop.project)
+    for count, statement in ((1, "INSERT INTO predictions"), (2, "INSERT INTO predictions"), (2, "UPDATE pipeline_runs")):
+        killed = loop.copy(tmp_path / f"killed{count}{statement[0]}")
+        assert killed.run("infer", count, statement) is None
+        assert killed.tables(all_columns=False) != whole.tables(all_columns=False)
+        with killed.context() as ctx:
+            assert infer(ctx, loop.project)["rows"] == 240
         assert killed.tables(all_columns=False) == whole.tables(all_columns=False)
 
 

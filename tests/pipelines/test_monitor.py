@@ -57,15 +57,18 @@ def test_the_second_time_changes_nothing(loop):
 
 
 def test_killed_anywhere_and_run_again_ends_as_if_it_ran_once(loop, tmp_path):
-    """SIGKILL between predictions, report, table and request; tables and files then equal those of an undisturbed run."""
+    """SIGKILL at the predictions, the report or the request; tables and files then equal those of an undisturbed run."""
     with loop.context() as ctx:
         drift_inject(ctx, loop.project)
     whole = loop.copy(tmp_path / "whole")
-    statements = whole.run("monitor")["statements"]
-    for point in sorted({statements // 2, statements - 6, statements - 1}):
-        killed = loop.copy(tmp_path / f"killed{point}")
-        assert killed.run("monitor", point) is None
-        assert killed.run("monitor")["result"]["retrain_requested"]
+    with whole.context() as ctx:
+        monitor(ctx, loop.project)
+    for table in ("predictions", "drift_reports", "retrain_requests"):
+        killed = loop.copy(tmp_path / f"killed_{table}")
+        assert killed.run("monitor", 1, f"INSERT INTO {table}") is None
+        assert killed.tables()[table] == []
+        with killed.context() as ctx:
+            assert monitor(ctx, loop.project)["retrain_requested"]
         assert killed.tables(all_columns=False) == whole.tables(all_columns=False)
         assert killed.files().keys() == whole.files().keys()
 
