@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     from samovar.contracts.declare import Response as Response
     from samovar.contracts.declare import Text as Text
     from samovar.errors import SamovarError as SamovarError
+    from samovar.pipelines.api import drift_inject as drift_inject
+    from samovar.pipelines.api import infer as infer
+    from samovar.pipelines.api import ingest as ingest
+    from samovar.pipelines.api import monitor as monitor
+    from samovar.pipelines.api import promote as promote
+    from samovar.pipelines.api import retrain as retrain
+    from samovar.pipelines.api import rollback as rollback
+    from samovar.pipelines.api import train as train
     from samovar.project import SLO as SLO
     from samovar.project import CandidateSpec as CandidateSpec
     from samovar.project import Drift as Drift

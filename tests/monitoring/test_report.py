@@ -130,7 +130,7 @@ def test_the_page_opens_with_the_verdict_and_what_to_do():
 def test_sentences_fit_the_findings():
     assert words.verdict(CALM) == "The 400 rows look like those that version 3 learned from."
     one = subject(rows(400, 3, factor=4.0))
-    assert words.verdict(one).startswith("One of 4 features has shifted, amount (on average ")
+    assert words.verdict(one).startswith("One of 4 features has shifted: amount (on average ")
     assert words.verdict(subject(rows(9, 5))) == "There are only 9 rows: too few to tell (at least 40 are needed)."
     assert "missing in 10% of the rows then, in 100% now" in words.verdict(
         subject(rows(400, 2).with_columns(balance=pl.lit(None, dtype=pl.Float64)))

@@ -20,10 +20,10 @@ def verdict(subject: Subject) -> str:
     if report.verdict == "ok":
         return f"The {report.current_rows:,} rows look like those that version {subject.version} learned from."
     count, total, worst = len(report.shifted), len(report.features), report.shifted[0]
-    have = "One of" if count == 1 else f"{count} of"
-    verb = "has" if count == 1 else "have"
-    lead = "" if count == 1 else "most of all "
-    return f"{have} {total} features {verb} shifted, {lead}{worst.name} ({change(worst)})."
+    if count == 1:
+        return f"One of {total} features has shifted: {worst.name} ({change(worst)})."
+    have = f"All {total}" if count == total else f"{count} of {total}"
+    return f"{have} features have shifted, most of all {worst.name} ({change(worst)})."
 
 
 def change(entry: FeatureDrift) -> str:

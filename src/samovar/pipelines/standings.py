@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from samovar.monitoring.comparison import Comparison, Figure, Standing, agreemen
 from samovar.pipelines.infer import text
 from samovar.store import predictions
 from samovar.training import bootstrap
+from samovar.training.metrics import value
 from samovar.training.outcomes import Outcome, class_indices, from_labels
 from samovar.training.split import split
 
@@ -44,9 +46,9 @@ def compare(  # noqa: PLR0913, PLR0917 - two versions and their rows
     theirs = [stored(ctx, one, data) for one in (champion, challenger)]
     labels = [[one.prediction for one in answers] for answers in theirs]
     rows = unlearned(project, data, frame, (champion, challenger), ctx.settings.seed)
-    judged = [_outcome(project, frame, answers, rows) for answers in theirs]
+    judged = outcomes(project, frame, theirs, rows)
     seed = ctx.settings.seed
-    gain = bootstrap.difference(_metric(project, judged[0]), judged[1], judged[0], seed=seed, rounds=_ROUNDS)
+    gain = bootstrap.difference(metric_of(project, judged[0]), judged[1], judged[0], seed=seed, rounds=_ROUNDS)
     return Comparison(
         champion=champion.version,
         challenger=challenger.version,
@@ -61,7 +63,8 @@ def compare(  # noqa: PLR0913, PLR0917 - two versions and their rows
 def standing(ctx: Context, project: Project, data: Dataset, frame: pl.DataFrame, version: Version) -> Standing:
     """Measure one version on a dataset that it has answered."""
     rows = unlearned(project, data, frame, (version,), ctx.settings.seed)
-    return _standing(project, version, _outcome(project, frame, stored(ctx, version, data), rows), ctx.settings.seed)
+    (judged,) = outcomes(project, frame, [stored(ctx, version, data)], rows)
+    return _standing(project, version, judged, ctx.settings.seed)
 
 
 def unlearned(project: Project, data: Dataset, frame: pl.DataFrame, versions: Sequence[Version], seed: int) -> np.ndarray:
@@ -76,36 +79,44 @@ def unlearned(project: Project, data: Dataset, frame: pl.DataFrame, versions: Se
 
 
 def _standing(project: Project, version: Version, outcome: Outcome, seed: int) -> Standing:
-    metric = _metric(project, outcome)
+    metric = metric_of(project, outcome)
     score = bootstrap.estimate(metric, outcome, seed=seed, rounds=_ROUNDS)
     return Standing(version.version, metric, int(outcome.truth.size), _figure(score))
 
 
-def _metric(project: Project, outcome: Outcome) -> str:
-    """Choose the project's score, or accuracy where stored predictions (one probability a row) are not enough for it."""
+def metric_of(project: Project, outcome: Outcome) -> str:
+    """Choose the project's score, or accuracy where it cannot be had.
+
+    That is so where one stored probability a row is not enough for it, or where the labels are all of one class.
+    """
     enough = outcome.positive is not None or project.metric in _PREDICTED_LABEL
-    return project.metric if enough else "accuracy"
+    return project.metric if enough and not math.isnan(value(project.metric, outcome)) else "accuracy"
 
 
 def _figure(estimate: bootstrap.Estimate) -> Figure:
     return Figure(**{name: float(number) for name, number in asdict(estimate).items()})
 
 
-def _outcome(project: Project, frame: pl.DataFrame, answers: Sequence[Prediction], rows: np.ndarray) -> Outcome:
-    """Put stored answers and the dataset's labels together, of the rows given."""
+def outcomes(project: Project, frame: pl.DataFrame, answers: Sequence[Sequence[Prediction]], rows: np.ndarray) -> list[Outcome]:
+    """Put stored answers of one or more versions and the dataset's labels together, of the rows given.
+
+    The versions share their classes, so that their outcomes can be paired.
+    """
     truth = [text(label) for label in frame[project.target].gather(rows).to_list()]
-    chosen = [answers[index] for index in rows]
-    classes = sorted({*truth, *(one.prediction for one in chosen)})
-    positive = _positive(project, classes)
-    if positive is None or any(one.probability is None for one in chosen):
-        chances = from_labels([one.prediction for one in chosen], classes)
-        return Outcome(class_indices(truth, classes), chances)
-    score = np.array([one.probability for one in chosen], dtype=np.float64)
+    chosen = [[given[index] for index in rows] for given in answers]
+    classes = sorted({*truth, *(one.prediction for given in chosen for one in given)})
+    return [_outcome(class_indices(truth, classes), given, classes, _positive(project, classes)) for given in chosen]
+
+
+def _outcome(truth: np.ndarray, given: Sequence[Prediction], classes: list[str], positive: int | None) -> Outcome:
+    if positive is None or any(one.probability is None for one in given):
+        return Outcome(truth, from_labels([one.prediction for one in given], classes))
+    score = np.array([one.probability for one in given], dtype=np.float64)
     columns = [score, 1 - score] if positive == 0 else [1 - score, score]
-    said = np.array([one.prediction == classes[positive] for one in chosen])
-    # Any limit between the two groups gives back the labels that were stored.
+    said = np.array([one.prediction == classes[positive] for one in given])
+    # The least probability that was called positive gives back the labels that were stored.
     limit = float(score[said].min()) if said.any() else np.inf
-    return Outcome(class_indices(truth, classes), np.stack(columns, axis=1), positive, limit)
+    return Outcome(truth, np.stack(columns, axis=1), positive, limit)
 
 
 def _positive(project: Project, classes: list[str]) -> int | None:
@@ -116,4 +127,4 @@ def _positive(project: Project, classes: list[str]) -> int | None:
     return classes.index(name) if name in classes else 1
 
 
-__all__ = ["compare", "standing", "stored", "unlearned"]
+__all__ = ["compare", "metric_of", "outcomes", "standing", "stored", "unlearned"]
