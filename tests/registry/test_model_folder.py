@@ -72,7 +72,9 @@ def test_stock_mlflow_reads_the_input_example_and_the_environment(local):
 def test_the_same_model_gives_the_same_bytes(estimator):
     again = HistGradientBoostingClassifier(max_iter=5, random_state=1).fit(ROWS, LABELS)
     assert folder(described(estimator)) == folder(described(again))
-    assert folder(described(estimator)) != folder(described(HistGradientBoostingClassifier(max_iter=6, random_state=1).fit(ROWS, LABELS)))
+    assert folder(described(estimator)) != folder(
+        described(HistGradientBoostingClassifier(max_iter=6, random_state=1).fit(ROWS, LABELS))
+    )
 
 
 def test_a_registered_folder_is_found_by_its_alias_with_the_stock_client(estimator, mlflow_server):
