@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from samovar.errors import NotFound
 from samovar.pipelines import aliases, people, steps
 from samovar.registry import toolkit
+from samovar.registry.client import check_alias
 from samovar.store import decisions, events
 from samovar.store import trust as grants
 
@@ -26,6 +27,7 @@ def alias_set(ctx: Context, model: str, alias: str, version: int) -> dict[str, A
         UsageError: MLflow does not accept the alias's name.
         Conflict: somebody else moved the alias at the same moment; theirs stands.
     """
+    check_alias(alias)
     ctx.registry.version(model, version)
     return _move(ctx, model, alias, version)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from samovar.errors import Conflict, NotFound, RegistryUnavailable, RetryLater
+from samovar.errors import Conflict, NotFound, RegistryUnavailable, RetryLater, UsageError
 from samovar.registry.rest import Rest
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _PAGE = 1000  # the most MLflow gives at once
 _VERSION_PAGE = 10_000
+_ALIAS = re.compile(r"[\w-]{1,255}", re.ASCII)
+_RESERVED = re.compile(r"v\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,7 @@ class Registry:
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Point the alias to the version."""
+        check_alias(alias)
         self.rest.post("registered-models/alias", name=model, alias=alias, version=str(version))
 
     def delete_alias(self, model: str, alias: str) -> None:
@@ -181,6 +185,15 @@ class Registry:
             token = answer.get("next_page_token") or None
             if token is None:
                 return
+
+
+def check_alias(alias: str) -> None:
+    """Refuse a name that MLflow would refuse, before anything is recorded about it; raises UsageError."""
+    if not _ALIAS.fullmatch(alias) or alias.lower() == "latest" or _RESERVED.fullmatch(alias):
+        raise UsageError(
+            "MLflow does not accept this alias.",
+            remedy="Use letters, digits, _ and -; not `latest`, and not a v before a number.",
+        )
 
 
 def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
