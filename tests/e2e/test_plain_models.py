@@ -123,6 +123,8 @@ def test_a_gradient_boosting_pipeline_logged_with_trusted_types_is_served(stack,
 def test_a_pickled_model_is_served_only_after_the_command_that_status_shows(stack, log, eventually):
     """A pickle runs its author's code: the endpoint says Untrusted and how to trust it, and nothing is loaded before."""
     client = log("pickled.py", "pickled")
+    mark = stack.path / "pickled-was-loaded"
+    mark.unlink()
     client.set_registered_model_alias("pickled", "Production", "1")
 
     def untrusted():
@@ -133,9 +135,11 @@ def test_a_pickled_model_is_served_only_after_the_command_that_status_shows(stac
     assert "Untrusted" in shown
     assert "samovar trust pickled/1" in " ".join(shown.split())
     assert stack.endpoints()["pickled", "Production"]["serving"] is None
+    assert not mark.exists(), "code of the model's author ran before anybody trusted it"
     result = stack.samovar("trust", "pickled/1")
     assert result.returncode == 0, result.stderr
     address = stack.served("pickled", 1)
+    assert mark.exists()
     assert_answers_like_mlflow(stack, address, "pickled", 1, load_iris(as_frame=True).data)
 
 

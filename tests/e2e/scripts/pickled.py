@@ -1,4 +1,6 @@
-"""Logs a model of its author's own class, which only a pickle can hold."""
+"""Logs a model of its author's own class, which only a pickle can hold; wherever it is loaded, it leaves a mark."""
+
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -13,7 +15,13 @@ class Nearest(ClassifierMixin, BaseEstimator):
         """Remember the mean of each class."""
         self.classes_ = np.unique(target)
         self.means_ = np.stack([np.asarray(features)[target == label].mean(axis=0) for label in self.classes_])
+        self.mark_ = Path.home() / "pickled-was-loaded"
         return self
+
+    def __setstate__(self, state):
+        """Show that code of the model's author ran."""
+        self.__dict__.update(state)
+        self.mark_.touch()
 
     def predict(self, features):
         """Return the nearest class of each row."""
