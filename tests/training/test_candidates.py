@@ -64,12 +64,12 @@ def frame(rows=240, seed=0):
     )
 
 
-def job(*specs, rows=240, seed=3):
-    data = frame(rows)
+def job(*specs, rows=240, seed=3, data=None, timed=False):
+    data = frame(rows) if data is None else data
     columns = table.columns(data, CONTRACT)
     labels = table.as_labels(data["label"])
     held_out = table.columns(frame(30, seed=9), CONTRACT)
-    return Job(CONTRACT, specs, columns, labels, held_out, (0, 1), 1, "average_precision", seed)
+    return Job(CONTRACT, specs, columns, labels, held_out, (0, 1), 1, "average_precision", timed, seed)
 
 
 def train(a_job, at_once=2, report=None):
@@ -138,6 +138,19 @@ class TestSameAgain:
 
     def test_another_seed_gives_another_model(self, trained):
         assert train(job(mlp(trials=1), seed=4))["mlp"].model != trained["mlp"].model
+
+
+class TestTime:
+    def test_with_time_out_of_fold_figures_do_not_see_the_other_half_of_an_episode(self):
+        """Labels are noise but for episodes: runs of like rows. Shuffled folds believe they can foretell them."""
+        random = np.random.default_rng(5)
+        episodes = pl.Series(np.repeat(random.normal(size=96), 5))
+        labels = pl.Series(np.repeat(random.permutation([0, 1] * 48), 5))
+        data = frame(480).with_columns(number=episodes, label=labels)
+        forest = random_forest(trials=0, n_estimators=20, max_features=1.0)
+        shuffled, timed = (train(job(forest, data=data, timed=one))["random_forest"].selection for one in (False, True))
+        assert shuffled > 0.8
+        assert timed < 0.7
 
 
 class TestFailures:

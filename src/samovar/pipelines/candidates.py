@@ -103,6 +103,7 @@ def prepare(ctx: Context, project: Project, data: Dataset, key: str) -> Study:
         classes=classes,
         positive=positive_index(project, classes),
         metric=project.metric,
+        timed=project.time is not None,
         seed=seed,
         study=f"samovar-{project.name}-{key[:12]}",
         storage=ctx.settings.optuna_storage,

@@ -93,7 +93,7 @@ def _boosting(seed: int, params: dict[str, Any]) -> Any:
 def _perceptron(seed: int, params: dict[str, Any]) -> Any:
     if isinstance(layers := params.get("hidden_layer_sizes"), str):  # as the search writes it: "32" or "32-16"
         params["hidden_layer_sizes"] = tuple(int(width) for width in layers.split("-"))
-    defaults = {"hidden_layer_sizes": (32,), "learning_rate_init": 5e-3, "batch_size": 64, "max_iter": 100, "random_state": seed}
+    defaults = {"hidden_layer_sizes": (32,), "learning_rate_init": 5e-3, "batch_size": 128, "max_iter": 100, "random_state": seed}
     return MLPClassifier(**defaults | {"n_iter_no_change": 5, "tol": 1e-3} | params)
 
 

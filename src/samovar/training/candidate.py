@@ -42,8 +42,7 @@ class Candidate:
         self._report = report
         self._rows = pd.DataFrame(dict(job.train))
         self._truth = class_indices(job.labels.tolist(), job.classes)
-        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=job.seed)
-        self._folds = list(folds.split(self._rows, self._truth))
+        self._folds = list(_folds(job).split(self._rows, self._truth))
         self._total = (spec.trials if space_of(spec) else 0) + 2
 
     def train(self) -> Trained:
@@ -123,6 +122,15 @@ class Candidate:
 
     def _tell(self, done: int, best: float | None = None) -> None:
         self._report(Progress(self._spec.name, done, self._total, best))
+
+
+def _folds(job: Job) -> StratifiedKFold:
+    """Folds of training rows: spans of time where there is time.
+
+    Rows of one episode lie side by side; a shuffle would put some of them into either part, and out-of-fold figures, thresholds
+    and calibration would be those of a model that has seen the answers.
+    """
+    return StratifiedKFold(_FOLDS) if job.timed else StratifiedKFold(_FOLDS, shuffle=True, random_state=job.seed)
 
 
 def _probabilities(estimator: Any, rows: pd.DataFrame) -> np.ndarray:

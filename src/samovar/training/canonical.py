@@ -19,19 +19,20 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def dumps(estimator: Any) -> bytes:
-    """Serialise an estimator.
+    """Serialise an estimator, and see that it comes back.
 
     Raises:
         ModelError: skops cannot store it (a function defined inside another one, a lambda, an open handle).
     """
     try:
-        data = skops.io.dumps(estimator)
+        data = canonical(skops.io.dumps(estimator))
+        skops.io.loads(data, trusted=untrusted_types(data))
     except Exception as error:  # skops raises what the object's own state makes it raise
         raise ModelError(
             f"The model cannot be stored by skops ({type(error).__name__}).",
             remedy="Use classes and functions defined at the top level of an installed module.",
         ) from error
-    return canonical(data)
+    return data
 
 
 def untrusted_types(data: bytes) -> list[str]:

@@ -22,12 +22,13 @@ class Job:
     Attributes:
         contract: the features.
         specs: the candidates.
-        train: feature columns of the training rows.
+        train: feature columns of the training rows, in time order if ``timed``.
         labels: labels of the training rows.
         held_out: feature columns of the held-out rows; their labels stay with the parent.
         classes: in scikit-learn's order.
         positive: index of the positive class of a binary target.
         metric: the project's.
+        timed: whether rows have an order in time.
         seed: of everything random.
         study: prefix of Optuna study names.
         storage: Optuna storage URL, None is memory.
@@ -41,6 +42,7 @@ class Job:
     classes: tuple[Scalar, ...]
     positive: int | None
     metric: str
+    timed: bool
     seed: int
     study: str = ""
     storage: str | None = None

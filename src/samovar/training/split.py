@@ -27,7 +27,7 @@ class Split:
     """The two parts of a dataset.
 
     Attributes:
-        train: rows to learn from.
+        train: rows to learn from, in time order where there is time.
         held_out: rows to judge on.
         how: ``time`` or ``hash``.
     """
@@ -46,7 +46,10 @@ def split(frame: pl.DataFrame, project: Project, seed: int) -> Split:
         DataError: a part would have too few rows of a class.
     """
     held_out = _latest(frame, project) if project.time else _hashed(frame, project, seed)
-    parts = Split(frame.filter(~held_out), frame.filter(held_out), "time" if project.time else "hash")
+    train = frame.filter(~held_out)
+    if project.time:
+        train = train.sort(project.time, maintain_order=True)
+    parts = Split(train, frame.filter(held_out), "time" if project.time else "hash")
     _check(parts, project)
     return parts
 
