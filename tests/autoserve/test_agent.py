@@ -65,7 +65,7 @@ def test_a_swap_loses_no_request(agent, fake_plan, get, load_on):
 @pytest.mark.parametrize("how", [{"broken": ""}, {"hangs": ""}])
 def test_a_version_that_does_not_load_never_replaces_a_good_one(new_agent, how, fake_plan, load_on):
     """The old version keeps answering; the failure and its reason are reported."""
-    agent = new_agent(**{"load-seconds": 1}).start()
+    agent = new_agent(**{"load-seconds": 5}).start()
     agent.serve(fake_plan(version=1))
     port = agent.serving(1).port
     with load_on(port) as load:
@@ -73,7 +73,7 @@ def test_a_version_that_does_not_load_never_replaces_a_good_one(new_agent, how, 
         state = agent.until(lambda state: state.failed == 2)
         load.more()
     assert (state.serving, state.up, state.loading) == (1, True, None)
-    assert "no such layer" in state.reason or "within 1 s" in state.reason
+    assert "no such layer" in state.reason or "within 5 s" in state.reason
     assert load.failures == []
 
 
