@@ -136,7 +136,7 @@ class Project:
         response: what an answer looks like; None gives the default answer of a classifier.
         positive: positive class of a binary target; probabilities and thresholds speak of it.
         time: event-time column; with it, the held-out rows are the latest ones.
-        holdout: share of rows held out for selection and gate.
+        holdout: share of rows that take no part in training or selection; the gate judges on them.
         drift: when a difference is an alarm.
         slo: what the endpoint promises.
         quality: when a dataset is refused or reported.
