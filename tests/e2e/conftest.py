@@ -36,6 +36,21 @@ def eventually(probe, seconds, what):
         time.sleep(0.05)
 
 
+def can_listen(port):
+    """Whether a server could have the port now."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def held_by(port):
+    """Who holds a port, and how."""
+    found = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port]
+    return [(one.status, one.pid and psutil.Process(one.pid).cmdline()) for one in found]
+
+
 class Home:
     """One state folder, and all that a stranger can do with it and see of it."""
 
@@ -154,8 +169,7 @@ class Home:
         """No process of this home runs, and its ports can be had again."""
         eventually(lambda: not self.processes(), 5, lambda: f"no process left: {[one.cmdline() for one in self.processes()]}")
         for port in ports:
-            with socket.create_server(("127.0.0.1", port)):
-                pass
+            eventually(lambda port=port: can_listen(port), 5, lambda port=port: f"port {port} free: {held_by(port)}")
 
     def tables(self):
         """Every row of the app database, by table."""
@@ -192,6 +206,13 @@ class Home:
 def eventually_fixture():
     """Poll until something holds."""
     return eventually
+
+
+@pytest.fixture(scope="module")
+def new_home():
+    """Make homes that live as long as the module."""
+    with contextlib.ExitStack() as homes:
+        yield lambda: homes.enter_context(contextlib.closing(Home()))
 
 
 @pytest.fixture

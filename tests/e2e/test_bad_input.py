@@ -209,6 +209,7 @@ def test_a_taken_port_that_nobody_asked_for_is_no_matter(home):
         home.up()
         assert not home.address("mlflow").endswith(":5000")
         assert home.address("mlflow") in home.samovar("status").stdout
+        assert home.samovar("down").returncode == 0
 
 
 def test_down_and_status_without_a_stack_are_calm(home):

@@ -23,11 +23,18 @@ def test_the_demo_closes_the_loop_for_both_projects_and_leaves_nothing_running(h
     home.assert_nothing_left()
 
 
-def test_json_lists_every_check_and_nothing_else(home):
-    """With --json the output is one document: passed, and each check of the project as held."""
-    told = home.samovar("demo", "--project", "iris", "--json", timeout=300)
+@pytest.fixture(scope="module")
+def kept(new_home):
+    """The demo of one project, told to a machine, with its stack left running."""
+    home = new_home()
+    told = home.samovar("demo", "--project", "iris", "--keep", "--json", timeout=300)
     assert told.returncode == 0, told.stdout + told.stderr
-    document = json.loads(told.stdout)
+    return home, json.loads(told.stdout)
+
+
+def test_json_lists_every_check_and_nothing_else(kept):
+    """With --json the output is one document: passed, and each check of the project as held."""
+    _, document = kept
     assert document["passed"] is True
     assert document["failed_acts"] == []
     assert len(document["checks"]) == PROMISES
@@ -35,10 +42,9 @@ def test_json_lists_every_check_and_nothing_else(home):
     assert {check["project"] for check in document["checks"]} == {"iris"}
 
 
-def test_a_kept_demo_runs_until_it_is_stopped(home):
-    """--keep leaves the stack up with its addresses; a second demo refuses to touch it; `down` ends it."""
-    kept = home.samovar("demo", "--project", "iris", "--keep", timeout=300)
-    assert kept.returncode == 0, kept.stdout + kept.stderr
+def test_a_kept_demo_runs_until_it_is_stopped(kept):
+    """--keep leaves the stack up; a second demo refuses to touch it and says how to stop it; `down` ends it."""
+    home, _ = kept
     assert home.processes()
     assert "down" in home.refused("demo", "--project", "iris", code=1)
     ports = home.ports()
