@@ -62,10 +62,10 @@ def test_the_users_file_wins_over_an_installed_package(folder):
 
 def test_pyproject_and_modules_work_too(folder):
     (folder / "samovar.toml").unlink()
-    (folder / "shop").mkdir()
-    (folder / "shop" / "__init__.py").touch()
-    (folder / "shop" / "models.py").write_text(SOURCE.format(name="sales"))
-    (folder / "pyproject.toml").write_text('[tool.samovar.projects]\nsales = "shop.models:sales"\n')
+    (folder / "kiosk").mkdir()
+    (folder / "kiosk" / "__init__.py").touch()
+    (folder / "kiosk" / "models.py").write_text(SOURCE.format(name="sales"))
+    (folder / "pyproject.toml").write_text('[tool.samovar.projects]\nsales = "kiosk.models:sales"\n')
     assert workspace.find("sales").name == "sales"
 
 

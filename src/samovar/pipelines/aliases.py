@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from samovar.errors import Conflict
-from samovar.store import decisions
+from samovar.store import decisions, events
 from samovar.store.decisions import Decision
 
 if TYPE_CHECKING:
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from samovar.pipelines.context import Context
     from samovar.store.decisions import Kind, Verdict
+
+
+STANDING = -1
+"""No registry numbers a version so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,8 @@ class Move:
     project: str = ""
     verdict: Verdict = "approved"
     evidence: dict[str, Any] = field(default_factory=dict)
+    judged_against: int | None = STANDING
+    """Version that the decision was measured against, None for no version; `STANDING` is whatever the alias points to now."""
 
 
 def move(ctx: Context, wanted: Move) -> Decision:
@@ -49,13 +55,16 @@ def move(ctx: Context, wanted: Move) -> Decision:
 
 def record(ctx: Context, wanted: Move) -> Decision:
     """Record a decision and move nothing: what the gate refused, or what waits for a person."""
-    standing = ctx.registry.by_alias(wanted.model, wanted.alias)
+    known = wanted.judged_against
+    if known == STANDING:
+        standing = ctx.registry.by_alias(wanted.model, wanted.alias)
+        known = standing.version if standing else None
     decision = Decision(
         key=wanted.key,
         kind=wanted.kind,
         model=wanted.model,
         alias=wanted.alias,
-        from_version=standing.version if standing else None,
+        from_version=known,
         to_version=wanted.to_version,
         verdict=wanted.verdict,
         reason=wanted.reason,
@@ -64,6 +73,9 @@ def record(ctx: Context, wanted: Move) -> Decision:
         project=wanted.project,
     )
     with ctx.db.begin() as connection:
+        if decisions.get(connection, decision.key) is None:
+            detail = {"what": decision.kind, "version": decision.to_version, "verdict": decision.verdict, "reason": decision.reason}
+            events.add(connection, "decision", decision.model, decision.alias, detail)
         return decisions.record(connection, decision)
 
 

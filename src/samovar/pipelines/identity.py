@@ -38,7 +38,7 @@ def settings_digest(project: Project, settings: Settings) -> str:
     """Return the digest of all that a project declares and a setting adds to what training does."""
     return digest_of(
         {
-            "candidates": [_candidate(spec) for spec in project.candidates if not settings.kinds or spec.kind in settings.kinds],
+            "candidates": [_candidate(spec) for spec in project.candidates],
             "contract": project.contract,
             "gate": project.gate,
             "holdout": project.holdout,

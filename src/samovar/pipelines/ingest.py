@@ -12,6 +12,7 @@ import polars as pl
 from samovar.contracts import document
 from samovar.contracts.check import Checked, check
 from samovar.errors import DataError, SamovarError
+from samovar.logs import get_logger
 from samovar.pipelines import anomalies, steps
 from samovar.project import Window
 from samovar.store import content, datasets, quarantine
@@ -24,6 +25,9 @@ REFUSED_ITEMS = 1000
 """How many findings a refused dataset leaves in quarantine: enough to see what is wrong with the source, which has the rows."""
 
 _PLAIN = (str, bool, dt.datetime, dt.date, dt.time)
+
+
+_log = get_logger(__name__)
 
 
 def ingest(ctx: Context, project: Project, window: Window | None = None) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def _dataset(ctx: Context, project: Project, accepted: pl.DataFrame, rejected: i
         return known
     contract = document.digest(project.contract)
     comparable = before is not None and before.contract == contract
-    previous = ctx.lake.read(before.url) if before is not None and comparable else None
+    previous = _previous(ctx, before) if before is not None and comparable else None
     report = anomalies.report(accepted, project, previous)
     snapshot = ctx.lake.put(project.name, accepted)
     return datasets.Dataset(
@@ -129,6 +133,15 @@ def _dataset(ctx: Context, project: Project, accepted: pl.DataFrame, rejected: i
         rejected=rejected,
         report={**report, "previous": before.digest if before is not None and comparable else None},
     )
+
+
+def _previous(ctx: Context, before: datasets.Dataset) -> pl.DataFrame | None:
+    """The dataset to compare with; a lost or moved snapshot costs the comparison, not the new rows."""
+    try:
+        return ctx.lake.read(before.url)
+    except SamovarError as error:
+        _log.warning("the dataset before cannot be read", project=before.project, reason=str(error))
+        return None
 
 
 def _quarantine(ctx: Context, project: Project, batch: str, items: list[quarantine.Item]) -> None:

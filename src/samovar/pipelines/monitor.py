@@ -19,7 +19,7 @@ from samovar.pipelines.infer import challenger_of, champion_of, run_inference, r
 from samovar.pipelines.train import find_dataset
 from samovar.profiles import profile
 from samovar.registry.files import read_one
-from samovar.store import drift_reports, retrains
+from samovar.store import drift_reports, events, retrains
 from samovar.store.drift_reports import StoredReport
 
 if TYPE_CHECKING:
@@ -195,5 +195,7 @@ def _request(ctx: Context, project: Project, data: Dataset, champion: Version, c
     with ctx.db.begin() as connection:
         if retrains.request(connection, project.name, window, data.digest, cause, cooldown=project.drift.cooldown):
             _log.info("retrain requested", project=project.name, cause=cause)
+            detail = {"project": project.name, "version": champion.version, "cause": cause}
+            events.add(connection, "retrain_requested", champion.model, project.alias, detail, alarm=True)
         known = [request for request in retrains.list_(connection, project.name) if request.window == window]
     return any(request.state in ("open", "claimed") for request in known)

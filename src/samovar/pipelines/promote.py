@@ -117,6 +117,8 @@ def _decide(  # noqa: PLR0913, PLR0917 - both sides, the rows, and the decision'
         reason=verdict.reason,
         actor="samovar promote",
         project=project.name,
+        # A move made elsewhere while the gate was at work stands: nothing here was measured against that version.
+        judged_against=champion.version if champion else None,
         verdict="rejected" if not verdict.passed else "advised" if manual else "approved",
         evidence=verdict.evidence | {"dataset": data.digest, "champion_version": champion.version if champion else None},
     )

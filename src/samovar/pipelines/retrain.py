@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from samovar.errors import FixInput, GiveUp
+from samovar.errors import Conflict, FixInput, GiveUp
 from samovar.logs import get_logger
 from samovar.pipelines.ingest import ingest
 from samovar.pipelines.promote import promote
@@ -72,6 +72,9 @@ def _claimed(ctx: Context, request: RetrainRequest | None) -> Iterator[None]:
     """End a request as its work ends; give it back when trying again may help."""
     try:
         yield
+    except Conflict:  # somebody else was at work or moved the alias: a later try meets another world
+        _settle(ctx, request, retrains.release)
+        raise
     except (FixInput, GiveUp):
         _settle(ctx, request, lambda connection, number: retrains.finish(connection, number, False))
         raise

@@ -31,7 +31,15 @@ class StepResult:
     result: dict[str, Any]
 
 
-def run_once(ctx: Context, step: str, project_name: str, key: str, work: Callable[[], dict[str, Any]]) -> StepResult:
+def run_once(  # noqa: PLR0913 - the identity, the work, and whether it still counts
+    ctx: Context,
+    step: str,
+    project_name: str,
+    key: str,
+    work: Callable[[], dict[str, Any]],
+    *,
+    still_there: Callable[[], bool] = lambda: True,
+) -> StepResult:
     """Do a step unless it has been done.
 
     Only one process at a time works on a key; others wait, then see that it has been done. ``work`` may be killed at any point and
@@ -43,6 +51,7 @@ def run_once(ctx: Context, step: str, project_name: str, key: str, work: Callabl
         project_name: the project.
         key: the step's identity, from `step_key`.
         work: does it, and returns what can be stored as JSON.
+        still_there: whether what an earlier run made exists yet; what was deleted elsewhere is made again.
 
     Raises:
         SamovarError: whatever ``work`` raises, after it was noted; the step may be run again.
@@ -50,8 +59,13 @@ def run_once(ctx: Context, step: str, project_name: str, key: str, work: Callabl
     with ctx.db.lock(f"{step} {project_name} {key[:12]}"):
         with ctx.db.begin() as connection:
             run = runs.begin(connection, key, step, project_name)
-        if run.status == "done":
+        if run.status == "done" and still_there():
             return StepResult("unchanged", run.result or {})
+        if run.status == "done":
+            _log.warning("%s of %s is done again: what it made is gone", step, project_name)
+            with ctx.db.begin() as connection:
+                runs.forget(connection, key)
+                run = runs.begin(connection, key, step, project_name)
         if run.attempts > 1:
             _log.info("%s of %s is begun again, for the %d. time", step, project_name, run.attempts)
         result = _noting_failure(ctx, key, work)

@@ -66,7 +66,14 @@ def train(
     ctx.registry.ping()  # before minutes of work whose result could not be stored
     code, declared = steps.code_digest(project), steps.settings_digest(project, ctx.settings)
     key = steps.step_key("train", project.name, data.digest, code, declared)
-    done = steps.run_once(ctx, "train", project.name, key, lambda: _train(ctx, project, data, key, progress))
+    done = steps.run_once(
+        ctx,
+        "train",
+        project.name,
+        key,
+        lambda: _train(ctx, project, data, key, progress),
+        still_there=lambda: _version_of(ctx, project, key) is not None,
+    )
     return {"status": done.status, **done.result}
 
 

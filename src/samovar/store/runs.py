@@ -65,6 +65,11 @@ def fail(connection: sa.Connection, key: str, error: str) -> None:
     _end(connection, key, status="failed", error=error)
 
 
+def forget(connection: sa.Connection, key: str) -> None:
+    """Delete a run, so that its step may be done again."""
+    connection.execute(sa.delete(pipeline_runs).where(pipeline_runs.c.key == key))
+
+
 def get(connection: sa.Connection, key: str) -> PipelineRun | None:
     """Return the run with this key."""
     return query.first(connection, PipelineRun, query.select(pipeline_runs, PipelineRun).where(pipeline_runs.c.key == key))
