@@ -73,7 +73,7 @@ def _sizes(home: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for pid in mine:
         with contextlib.suppress(psutil.Error):
-            name = " ".join(running[pid].info["cmdline"] or [])[-60:]
+            name = " ".join((running[pid].info["cmdline"] or [])[1:]).strip().rpartition("/")[2][-40:]
             found[f"{pid} {name}"] = round(running[pid].memory_full_info().pss / 1e6, 1)
     return found
 
