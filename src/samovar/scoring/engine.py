@@ -57,6 +57,24 @@ class Engine(Protocol):
         """Class labels in the order of the probability columns; empty when the model gives none."""
         ...
 
+    @property
+    def inline(self) -> bool:
+        """Whether a few rows take so few microseconds that they are scored on the event loop itself."""
+        ...
+
+    def columns(self, columns: Sequence[Sequence[Any]]) -> Scores:
+        """Score n rows given as columns in the signature's order, null as None.
+
+        Raises:
+            RequestError: the model does not take these values.
+            ModelError: the model failed.
+        """
+        ...
+
+    def predict(self, columns: Sequence[Sequence[Any]], params: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """Return what the model's pyfunc ``predict`` gives for such columns, as n builtin values; raises as ``columns``."""
+        ...
+
     def score(self, rows: Any, params: Mapping[str, Any] | None = None) -> Scores:
         """Score rows of the contract: a mapping of columns, or a polars or pandas frame.
 
@@ -77,6 +95,14 @@ class Engine(Protocol):
             RequestError: the input breaks the signature, or the model does not take these values.
             ModelError: the model failed.
         """
+        ...
+
+
+class RowEngine(Engine, Protocol):
+    """An engine that answers one row faster than a batch of one."""
+
+    def row(self, values: Sequence[Any]) -> tuple[Any, Sequence[float] | None]:
+        """Score one row, values in the signature's order: the label and the probabilities, if any."""
         ...
 
 

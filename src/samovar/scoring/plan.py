@@ -11,15 +11,17 @@ from typing import Any, Literal
 import msgspec
 
 from samovar.contracts.spec import ModelContract  # noqa: TC001 - msgspec reads the annotation at run time
+from samovar.scoring.program import Program  # noqa: TC001 - msgspec reads the annotation at run time
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a plan written by one Samovar cannot be read by another; a worker refuses other formats."""
 
 Serialization = Literal["skops", "pickle"]
 """How the ``sklearn`` engine's object is stored; ``pickle`` stands for cloudpickle too and needs trust."""
 
-Engine = Literal["sklearn", "pyfunc"]
-"""``sklearn``: one scikit-learn object, called without mlflow. ``pyfunc``: any other flavour, through mlflow's pyfunc."""
+Engine = Literal["compiled", "sklearn", "pyfunc"]
+"""``compiled``: a program, run without the model's libraries. ``sklearn``: one scikit-learn object, called without mlflow.
+``pyfunc``: any other flavour, through mlflow's pyfunc."""
 
 
 class SignatureColumn(msgspec.Struct, frozen=True):
@@ -61,6 +63,7 @@ class ScorerPlan(msgspec.Struct, frozen=True):
         serialization: how ``model_file`` is stored.
         predict_fn: the method that ``/invocations`` answers with (MLflow's ``pyfunc_predict_fn``).
         notes: why the engine is what it is, in one sentence.
+        program: for ``compiled``: what the model was lowered to; ``files`` is empty then.
     """
 
     format: int
@@ -82,6 +85,7 @@ class ScorerPlan(msgspec.Struct, frozen=True):
     serialization: Serialization = "skops"
     predict_fn: str = "predict"
     notes: str = ""
+    program: Program | None = None
 
 
 def encode(plan: ScorerPlan) -> bytes:
