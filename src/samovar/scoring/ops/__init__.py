@@ -5,10 +5,28 @@ A plan names an operation by its class name, so a class that is renamed or chang
 
 from __future__ import annotations
 
-from samovar.scoring.ops.columns import Concat, Gather, Select
-from samovar.scoring.ops.linear import Affine, Linear, Sigmoid, Softmax
+from samovar.scoring.ops.checks import Finite
+from samovar.scoring.ops.columns import Concat, Gather, Pick, Select
+from samovar.scoring.ops.encode import OneHot, Ordinal
+from samovar.scoring.ops.linear import Affine, Linear, Sigmoid, Softmax, SparseLinear
+from samovar.scoring.ops.sparse import Stack
 
-AnyOp = Affine | Concat | Gather | Linear | Select | Sigmoid | Softmax
+AnyOp = Affine | Concat | Finite | Gather | Linear | OneHot | Ordinal | Pick | Select | Sigmoid | Softmax | SparseLinear | Stack
 """Every operation there is; msgspec reads a plan with it."""
 
-__all__ = ["Affine", "AnyOp", "Concat", "Gather", "Linear", "Select", "Sigmoid", "Softmax"]
+__all__ = [
+    "Affine",
+    "AnyOp",
+    "Concat",
+    "Finite",
+    "Gather",
+    "Linear",
+    "OneHot",
+    "Ordinal",
+    "Pick",
+    "Select",
+    "Sigmoid",
+    "Softmax",
+    "SparseLinear",
+    "Stack",
+]

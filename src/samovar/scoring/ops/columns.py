@@ -53,3 +53,14 @@ class Select(Op, frozen=True):
         """See `Op.open`."""
         index = np.array(self.positions, dtype=np.intp)
         return Kernel(lambda dense: dense[:, index], lambda dense: [dense[i] for i in self.positions])
+
+
+class Pick(Op, frozen=True):
+    """One position of a dense value as a column."""
+
+    position: int
+
+    def open(self) -> Kernel:
+        """See `Op.open`."""
+        position = self.position
+        return Kernel(lambda dense: dense[:, position], lambda dense: dense[position])
