@@ -1,4 +1,11 @@
-"""A request between decoding and scoring: the seam between the protocols, the batcher and the prediction spool."""
+"""A request between decoding and scoring: the seam between the protocols, the batcher and the prediction spool.
+
+A protocol is a `Handler` behind a `Route`. The endpoint reads and limits bodies, asks the handler, scores, logs and answers::
+
+    body --quick--> Row                                          one plain row of an inline engine: all at once
+    body --decode--> Job --batcher--> Answers --job.write--> body    everything else
+    exception --error--> Response                                what went wrong, in the words of the protocol
+"""
 
 from __future__ import annotations
 
@@ -9,6 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from samovar.scoring.engine import Call, Engine
+    from samovar.serving.wire import Response
+
+Row = tuple[bytes, "Sequence[Any]", Any, Any, "Sequence[float] | None"]
+"""One row, scored: the body of the answer, the row's values in the signature's order (null is None), the contract's key (None when
+there is none), the label, the probabilities. A plain tuple, because it is made once a request on the hot path."""
 
 
 @dataclass(slots=True)
@@ -49,3 +61,47 @@ class Answers(Protocol):
     def logged(self, index: int) -> tuple[Any, Sequence[float] | None]:
         """Return what the prediction log keeps of row ``index``: the label and the probabilities, if any."""
         ...
+
+
+class Handler(Protocol):
+    """One protocol on one route.
+
+    Attributes:
+        accepted: media types of bodies, in lower case; others are answered with 415 before the handler is asked.
+        quick: scores one plain row of an ``inline`` engine at once; gives None, having judged nothing, when the body is something
+            else (then ``decode`` is asked). None when the engine or the protocol has no such way. Raises as ``decode``, and
+            ModelError. Called on the event loop: it takes microseconds.
+    """
+
+    accepted: tuple[str, ...]
+    quick: Callable[[bytes], Row | None] | None
+
+    def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:
+        """Read and validate one body, all of its rows. ``headers`` have lower-case names; ``media`` is one of ``accepted``.
+
+        A large body is decoded in a thread of its own, a small one on the event loop.
+
+        Raises:
+            RequestError: the body or a row is wrong.
+            NotFound: the model cannot be asked this way.
+        """
+        ...
+
+    def error(self, error: Exception) -> Response:
+        """Return the answer to an error, from `samovar.serving.errors.answer` or in the protocol's own shape."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path that asks the model.
+
+    Attributes:
+        path: exact path, ASCII, without percent signs.
+        name: what metrics and the prediction log call it: several paths of one protocol may share a name.
+        handler: answers it.
+    """
+
+    path: str
+    name: str
+    handler: Handler
