@@ -94,7 +94,7 @@ class Handler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path that asks the model.
+    """A path that asks the model; `samovar.serving.routes` lists an endpoint's.
 
     Attributes:
         path: exact path, ASCII, without percent signs.

@@ -23,7 +23,7 @@ class NotLogged(RetryLater):
 
 
 class Spool(Protocol):
-    """Where answered requests are written. All is called on the event loop's thread.
+    """Where answered requests are written: what ``EndpointServer`` is given, or opens when it loads. One thread calls it, the loop's.
 
     ``row`` and ``job`` only gather; ``flush`` makes one write of what was gathered since the last one.
     """
