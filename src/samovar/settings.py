@@ -89,6 +89,14 @@ class Settings(BaseSettings):
     """Largest request body an endpoint reads, in megabytes: 100,000 rows of a wide table."""
     build_seconds: float = Field(120.0, gt=0, validation_alias=_env("SAMOVAR_BUILD_SECONDS"))
     """Longest time a builder may take over one model version before it counts as failed."""
+    plan_cache: Path | None = Field(None, validation_alias=_env("SAMOVAR_PLAN_CACHE"))
+    """Folder of plans built before. None: ``home/cache/plans``. Safe to delete at any time."""
+    plan_cache_mb: float = Field(512.0, ge=0, validation_alias=_env("SAMOVAR_PLAN_CACHE_MB"))
+    """Megabytes that kept plans may take; the least recently used make room. 0 keeps none. Default: hundreds of small models."""
+    workers: int = Field(1, ge=1, le=64, validation_alias=_env("SAMOVAR_WORKERS"))
+    """Worker processes of each endpoint. Default: one answers thousands of requests a second, and each holds the model."""
+    builder_idle_seconds: float = Field(30.0, gt=0, validation_alias=_env("SAMOVAR_BUILDER_IDLE_SECONDS"))
+    """How long the models' own libraries stay in memory (170 MB) after the last build. A build later than that takes 2 s longer."""
 
     # --- training ----------------------------------------------------------------------------------------------------------
     train_jobs: int = Field(2, ge=1, validation_alias=_env("SAMOVAR_TRAIN_JOBS"))
@@ -135,6 +143,11 @@ class Settings(BaseSettings):
     def run_dir(self) -> Path:
         """Sockets, pid files and the addresses of what runs."""
         return self.state / "run"
+
+    @property
+    def plan_folder(self) -> Path:
+        """The absolute folder of plans built before."""
+        return self.plan_cache.expanduser().absolute() if self.plan_cache is not None else self.state / "cache" / "plans"
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def fake_plan(model="m", version=1, **files):
+def fake_plan(model="m", version=1, engine="compiled", **files):
     """A plan that the fake server understands."""
     return ScorerPlan(
         format=FORMAT,
@@ -53,7 +53,7 @@ def fake_plan(model="m", version=1, **files):
         label=f"v{version}",
         run_id="run",
         digest=f"digest-{version}",
-        engine="sklearn",
+        engine=engine,
         trusted=False,
         files={name: str(value).encode() for name, value in files.items()},
         model_file="",
@@ -70,6 +70,7 @@ class RunningAgent:
         self.options = {
             "entry": "fake_server:FakeServer",
             "preload": "numpy",
+            "ample": "numpy",
             "port-base": free_port(),
             "drain-seconds": 5,
         } | options
@@ -101,7 +102,17 @@ class RunningAgent:
         fd = memory.seal(encode(plan), name=plan.model)
         try:
             assert self.link.serve(
-                protocol.Serve(plan.model, alias, plan.version, plan.label, origin or f"origin-{plan.version}"), fd
+                protocol.Serve(
+                    plan.model,
+                    alias,
+                    plan.version,
+                    plan.label,
+                    origin or f"origin-{plan.version}",
+                    plan.format,
+                    plan.engine,
+                    plan.notes,
+                ),
+                fd,
             )
         finally:
             os.close(fd)

@@ -19,6 +19,7 @@ from samovar.autoserve.agent import config as agent_files
 from samovar.autoserve.link import AgentLink
 from samovar.autoserve.plan import Key
 from samovar.errors import GiveUp, StackUnavailable
+from samovar.scoring.plan import FORMAT
 
 KEY = Key("m", "Production")
 
@@ -27,10 +28,10 @@ def command_line(pid):
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
 
 
-def zygote_of(agent):
-    """The zygote is the agent's only child."""
+def zygote_of(agent, name="zygote"):
+    """The agent's children are its zygotes: the lean one, and while there is work for it the ample one."""
     children = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()
-    named = [int(pid) for pid in children if command_line(int(pid)).startswith("samovar: zygote")]
+    named = [int(pid) for pid in children if command_line(int(pid)) == f"samovar: {name}"]
     return named[0] if named else None
 
 
@@ -166,12 +167,14 @@ def test_a_killed_zygote_is_replaced_and_nobody_notices(agent, fake_plan):
     assert zygote_of(agent) not in {None, old}
 
 
-def test_the_zygote_has_one_thread_with_everything_preloaded(new_agent, fake_plan):
+@pytest.mark.parametrize(("engine", "name"), [("compiled", "zygote"), ("sklearn", "ample zygote")])
+def test_a_zygote_has_one_thread_with_everything_preloaded(new_agent, fake_plan, engine, name):
     """A fork of a process with threads copies locks that nobody releases."""
-    agent = new_agent(preload=",".join(agent_files.DEFAULT_PRELOAD)).start()
-    agent.serve(fake_plan(version=1))
+    preloaded = {"preload": ",".join(agent_files.LEAN_PRELOAD), "ample": ",".join(agent_files.AMPLE_PRELOAD)}
+    agent = new_agent(**preloaded).start()
+    agent.serve(fake_plan(version=1, engine=engine))
     agent.serving(1, seconds=60)
-    assert len(list(Path(f"/proc/{zygote_of(agent)}/task").iterdir())) == 1
+    assert len(list(Path(f"/proc/{zygote_of(agent, name)}/task").iterdir())) == 1
 
 
 def test_a_deleted_alias_closes_its_port_and_ends_its_worker(agent, eventually, fake_plan, get):
@@ -212,13 +215,13 @@ def test_a_cancelled_version_never_serves(agent, fake_plan):
 
 def test_a_version_in_memory_is_served_again_without_its_plan(agent, fake_plan):
     """A promotion from Candidate and a rollback need no registry."""
-    request = protocol.Serve("m", "Production", 1, "v1", "origin-1")
+    request = protocol.Serve("m", "Production", 1, "v1", "origin-1", FORMAT)
     assert not agent.link.serve(request)
     agent.serve(fake_plan(version=1), alias="Candidate")
     agent.serving(1, alias="Candidate")
     assert agent.link.serve(request)
     agent.serving(1)
-    assert not agent.link.serve(protocol.Serve("m", "Production", 1, "v1", "another-origin"))
+    assert not agent.link.serve(protocol.Serve("m", "Production", 1, "v1", "another-origin", FORMAT))
 
 
 def test_a_second_agent_refuses_with_one_clear_line(agent, fake_plan):

@@ -54,9 +54,10 @@ class Bringing:
         error = self.errors.get(version)
         if error and not (isinstance(error, Untrusted) and self.journal.trusted(key.model, version)):
             raise error
-        fd = memory.seal(encode(self.fake_plan(key.model, version, **self.behaviour.get(version, {}))), name="test")
+        plan = self.fake_plan(key.model, version, **self.behaviour.get(version, {}))
+        fd = memory.seal(encode(plan), name="test")
         if wished():
-            self.agent.link.serve(protocol.Serve(*key, version, f"v{version}", f"o{version}"), fd)
+            self.agent.link.serve(protocol.Serve(*key, version, f"v{version}", f"o{version}", plan.format, plan.engine), fd)
         os.close(fd)
 
 

@@ -19,6 +19,7 @@ from samovar.autoserve.status import ALARMING, NOTABLE, EndpointStatus, describe
 from samovar.autoserve.vanish import Vanishing
 from samovar.errors import SamovarError, Untrusted
 from samovar.logs import get_logger
+from samovar.scoring.plan import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -147,7 +148,7 @@ class Controller:
         wishes = self._builds.wishes()
         actual = {
             key: Actual(
-                serving=states[key].serving if key in states else None,
+                serving=_serving(states[key]) if key in states else None,
                 loading=wishes.get(key, states[key].loading if key in states else None),
             )
             for key in {*states, *wishes}
@@ -242,3 +243,8 @@ class Controller:
                 log.warning("health changed", **{what: now or "well"})
                 if what == "held" and now:
                     self._journal.event("held", alarm=True, endpoints=list(now))
+
+
+def _serving(state: EndpointState) -> int | None:
+    """Return the version that serves for good: a plan that only an earlier Samovar reads serves until it is built again."""
+    return state.serving if state.format == FORMAT else None

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from samovar.autoserve import memory, protocol
+from samovar.autoserve import memory, plancache, protocol
 from samovar.errors import ModelError, StackUnavailable, Untrusted
 from samovar.registry.files import fetch_files
 from samovar.scoring.builder import run_builder
-from samovar.scoring.plan import encode
+from samovar.scoring.plan import FORMAT, encode
 from samovar.scoring.request import BuildRequest
 
 if TYPE_CHECKING:
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from samovar.autoserve.link import AgentLink
     from samovar.autoserve.plan import Key
+    from samovar.autoserve.plancache import PlanCache
     from samovar.registry.client import Registry, Version
+
+
+_NOTES = 1000
+"""Characters of a plan's notes that travel with every worker."""
 
 
 class Delivery:
@@ -30,15 +35,22 @@ class Delivery:
         registry: gives the registry; raises ``RetryLater`` when its address is not known yet.
         agent: the agent.
         trusted: whether a person trusted a version.
+        cache: plans that were built before.
         build_seconds: longest time of a build.
     """
 
     def __init__(
-        self, registry: Callable[[], Registry], agent: AgentLink, trusted: Callable[[str, int], bool], build_seconds: float
+        self,
+        registry: Callable[[], Registry],
+        agent: AgentLink,
+        trusted: Callable[[str, int], bool],
+        cache: PlanCache,
+        build_seconds: float,
     ) -> None:
         self._registry = registry
         self._agent = agent
         self._trusted = trusted
+        self._cache = cache
         self._build_seconds = build_seconds
 
     def bring(self, key: Key, number: int, *, wished: Callable[[], bool]) -> None:
@@ -49,11 +61,11 @@ class Delivery:
         """
         registry = self._registry()
         version = registry.version(key.model, number)
-        request = protocol.Serve(key.model, key.alias, number, version.label, _origin(version))
+        request = protocol.Serve(key.model, key.alias, number, version.label, _origin(version), FORMAT)
         # A promoted candidate and a rolled back champion are in the agent's memory already.
         if self._agent.serve(request):
             return
-        fd = self._build(
+        fd = self._plan(
             BuildRequest(
                 model=key.model,
                 version=number,
@@ -65,12 +77,22 @@ class Delivery:
         )
         try:
             if wished():
-                self._agent.serve(request, fd)
+                found = plancache.head(memory.read(fd))
+                self._agent.serve(msgspec.structs.replace(request, engine=found.engine, notes=found.notes[:_NOTES]), fd)
         finally:
             os.close(fd)
 
+    def _plan(self, request: BuildRequest) -> int:
+        """Return the descriptor of a sealed plan, built now or before."""
+        kept = self._cache.get(request)
+        if kept is not None:
+            return memory.seal(kept, name=f"{request.model}-v{request.version}")
+        fd = self._build(request)
+        self._cache.put(request, memory.read(fd))
+        return fd
+
     def _build(self, request: BuildRequest) -> int:
-        """Return the descriptor of a sealed plan."""
+        """Have a plan built; return its descriptor."""
         order = protocol.Build(request.model, request.version, self._build_seconds)
         request_fd = memory.seal(msgspec.msgpack.encode(request), name="request")
         try:

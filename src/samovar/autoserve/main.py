@@ -20,6 +20,7 @@ from samovar.autoserve.controller import Controller
 from samovar.autoserve.delivery import Delivery
 from samovar.autoserve.journal import Journal
 from samovar.autoserve.link import AgentLink
+from samovar.autoserve.plancache import PlanCache
 from samovar.errors import Conflict, NotFound, SamovarError
 from samovar.registry.client import Registry
 from samovar.settings import LOOPBACK
@@ -61,7 +62,8 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal]:
     registries = Registries(settings)
     journal = Journal(lambda: open_database(settings), registries.current)
     agent = AgentLink(settings.run_dir)
-    delivery = Delivery(registries, agent, journal.trusted, settings.build_seconds)
+    cache = PlanCache(settings.plan_folder, int(settings.plan_cache_mb * 1e6))
+    delivery = Delivery(registries, agent, journal.trusted, cache, settings.build_seconds)
     return Controller(registries, agent, delivery, journal), journal
 
 

@@ -24,6 +24,9 @@ class Identity(msgspec.Struct, frozen=True):
         label: what answers call the version.
         origin: digest that tells this model version from a later one with the same number.
         generation: grows with each offer at the endpoint: of two workers the younger offer wins.
+        engine: who computes its answers, as in the plan; empty when a worker of an earlier Samovar does not say.
+        format: format of its plan; 0 when it does not say.
+        notes: why the engine is what it is, in one sentence.
     """
 
     token: str
@@ -33,19 +36,36 @@ class Identity(msgspec.Struct, frozen=True):
     label: str
     origin: str
     generation: int
+    engine: str = ""
+    format: int = 0
+    notes: str = ""
 
 
 # --- controller -> agent ------------------------------------------------------------------------------------------------------
 
 
 class Serve(msgspec.Struct, frozen=True, tag="serve"):
-    """Serve a version. Carries the sealed plan, or nothing when the agent may have it already (see ``Missing``)."""
+    """Serve a version. Carries the sealed plan, or nothing when the agent may have it already (see ``Missing``).
+
+    Attributes:
+        model: registered model.
+        alias: alias of the endpoint.
+        version: version to serve.
+        label: what answers call the version.
+        origin: see ``Identity``.
+        format: format of the plan; a plan of another format in the agent's memory is not taken for it.
+        engine: the plan's engine, which says what its workers must find imported; known when the plan is carried.
+        notes: why the engine is what it is; known when the plan is carried.
+    """
 
     model: str
     alias: str
     version: int
     label: str = ""
     origin: str = ""
+    format: int = 0
+    engine: str = ""
+    notes: str = ""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -122,9 +142,13 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
         failed: version that failed last, and was not replaced since.
         failures: failed offers since the endpoint exists; tells one failure from the next.
         reason: why it failed, one sentence.
-        pid: process that answers; 0 when none does.
+        pid: first process that answers; 0 when none does.
         restarts: times a worker came back after a crash.
         since: when ``serving`` began to answer, seconds since the epoch.
+        engine: who computes the answers of ``serving``.
+        format: format of its plan.
+        notes: why the engine is what it is, in one sentence.
+        pids: all processes that answer.
     """
 
     model: str
@@ -140,6 +164,10 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
     pid: int = 0
     restarts: int = 0
     since: float = 0.0
+    engine: str = ""
+    format: int = 0
+    notes: str = ""
+    pids: tuple[int, ...] = ()
 
 
 # --- worker <-> agent ---------------------------------------------------------------------------------------------------------
@@ -154,10 +182,11 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Changed(msgspec.Struct, frozen=True, tag="changed"):
-    """A worker's state changed."""
+    """A worker's state changed. ``unreadable``: its plan is of another format, so no worker of this Samovar can serve it."""
 
     state: WorkerState
     reason: str = ""
+    unreadable: bool = False
 
 
 class Drain(msgspec.Struct, frozen=True, tag="drain"):
@@ -174,7 +203,7 @@ class Fork(msgspec.Struct, frozen=True, tag="fork"):
 
 
 class Forked(msgspec.Struct, frozen=True, tag="forked"):
-    """A worker was made. Carries its pidfd, opened before anybody could reap it."""
+    """A worker was made, or with an empty ``token`` a builder. Carries its pidfd, opened before anybody could reap it."""
 
     token: str
     pid: int

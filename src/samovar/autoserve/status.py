@@ -38,9 +38,12 @@ class EndpointStatus(msgspec.Struct, frozen=True):
         address: base URL, for life; empty before the first version was built.
         condition: see ``Condition``.
         reason: why it is not Ready, with what to do; empty when it is.
-        pid: process that answers, 0 when none does.
+        pid: first process that answers, 0 when none does.
         restarts: times a worker came back after a crash.
         since: when ``serving`` began to answer, seconds since the epoch.
+        engine: who computes the answers: ``compiled``, ``sklearn`` or ``pyfunc``; empty when nothing is served.
+        notes: why the engine is what it is, in one sentence.
+        pids: all processes that answer.
     """
 
     name: str
@@ -55,6 +58,9 @@ class EndpointStatus(msgspec.Struct, frozen=True):
     pid: int = 0
     restarts: int = 0
     since: float = 0.0
+    engine: str = ""
+    notes: str = ""
+    pids: tuple[int, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -97,6 +103,9 @@ def describe(  # noqa: PLR0913 - both sides, and what lies between them
         pid=state.pid if state else 0,
         restarts=state.restarts if state else 0,
         since=state.since if state else 0.0,
+        engine=state.engine if state else "",
+        notes=state.notes if state else "",
+        pids=state.pids if state else (),
     )
 
 

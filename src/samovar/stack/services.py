@@ -107,6 +107,7 @@ def _mlflow(settings: Settings, url: str, port: int) -> Service:
 def _agent(settings: Settings, env: dict[str, str]) -> Service:
     options = [f"--run-dir={settings.run_dir}", f"--port-base={settings.endpoint_port_base}"]
     options += [f"--drain-seconds={settings.drain_seconds}", f"--body-limit-mb={settings.body_limit_mb}"]
+    options += [f"--workers={settings.workers}", f"--idle-seconds={settings.builder_idle_seconds}"]
     options += [f"--log-level={settings.log_level}", f"--log-format={settings.log_format}"]
     return Service(
         name="agent",

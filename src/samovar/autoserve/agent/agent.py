@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from samovar.autoserve import memory, protocol, transport
 from samovar.autoserve.agent import config as files
@@ -23,7 +23,7 @@ from samovar.errors import SamovarError
 from samovar.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from samovar.autoserve.agent.config import AgentConfig
 
@@ -45,7 +45,8 @@ class Agent:
         self._run_dir = Path(config.run_dir)
         self._loop = asyncio.get_running_loop()
         self._ledger = Ledger(Path(config.ledger), config.port_base)
-        self._nursery = Nursery(self._loop, config, self._on_forked)
+        self._lean = Nursery(self._loop, files.named(config, "zygote", config.preload), self._on_forked, lambda: True)
+        self._ample = Nursery(self._loop, files.named(config, "ample zygote", config.ample), self._on_forked, self._ample_needed)
         self._endpoints: dict[Key, Endpoint] = {}
         self._workers: dict[str, WorkerProcess] = {}
         self._peers: set[Peer] = set()
@@ -66,7 +67,8 @@ class Agent:
         self._loop.add_reader(server, self._accept, server)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._end, 2.0)
-        self._nursery.start()
+        self._lean.start()
+        self._keep_task(self._complete())
         log.info("the agent is ready", adopting=len(self._awaited))
         await self._finished.wait()
         # Whoever asked for the end gets the answer before the line is cut.
@@ -80,12 +82,16 @@ class Agent:
 
     # --- Host: what endpoints ask -------------------------------------------------------------------------------------------
 
+    @property
+    def workers(self) -> int:
+        """How many workers serve each endpoint."""
+        return self._config.workers
+
     def spawn(self, endpoint: Endpoint, slot: Slot) -> WorkerProcess:
-        """Ask the zygote for a worker."""
-        artifact = slot.artifact
-        identity = protocol.Identity(new_token(), *endpoint.key, artifact.version, artifact.label, artifact.origin, slot.generation)
+        """Ask a zygote for a worker."""
+        identity = slot.artifact.identity(new_token(), endpoint.key, slot.generation)
         worker = self._register(identity, endpoint)
-        self._nursery.fork(identity, [endpoint.listener.fileno(), artifact.fd])
+        self._nursery(identity).fork(identity, [endpoint.listener.fileno(), slot.artifact.fd])
         self.later(self._config.load_seconds, lambda: self._too_slow(worker))
         return worker
 
@@ -93,10 +99,28 @@ class Agent:
         """Call after a delay in seconds."""
         self._loop.call_later(delay, call)
 
+    def _nursery(self, identity: protocol.Identity) -> Nursery:
+        return self._lean if identity.engine == "compiled" else self._ample
+
+    def _ample_needed(self) -> bool:
+        """Whether a worker runs that only the ample zygote could bring back within a second."""
+        return any(self._nursery(worker.identity) is self._ample for worker in self._workers.values())
+
     def _register(self, identity: protocol.Identity, endpoint: Endpoint | None) -> WorkerProcess:
         worker = WorkerProcess(identity, endpoint, self._config.drain_seconds, self._loop, self._on_gone)
         self._workers[identity.token] = worker
         return worker
+
+    def _keep_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _complete(self) -> None:
+        """Make up for workers that died together with the earlier agent, or that a changed setting wants more of."""
+        await self._adopted.wait()
+        for endpoint in self._endpoints.values():
+            endpoint.complete()
 
     # --- what happens -------------------------------------------------------------------------------------------------------
 
@@ -117,9 +141,7 @@ class Agent:
             transport.close_all(fds)
             self._on_changed(peer, message)
         else:
-            task = self._loop.create_task(self._answer(peer, message, fds))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._keep_task(self._answer(peer, message, fds))
 
     def _on_hello(self, peer: Peer, hello: protocol.Hello, fds: list[int]) -> None:
         token = hello.identity.token
@@ -131,7 +153,7 @@ class Agent:
             return
         if known is not None:
             transport.close_all(fds)
-            self._nursery.settle(token)
+            self._nursery(known.identity).settle(token)
             known.greet(peer)
             known.born(peer.pid)
             if hello.state == "accepting" != known.state:
@@ -156,7 +178,8 @@ class Agent:
         else:
             endpoint = self._adopting_endpoint(key, fds[0])
             worker = self._register(identity, endpoint)
-            endpoint.adopt(worker, Artifact(identity.version, identity.label, identity.origin, fds[1]), hello)
+            endpoint.adopt(worker, Artifact.named(identity, fds[1]), hello)
+            self._nursery(identity).start()
         worker.state = hello.state
         worker.greet(peer)
         worker.born(peer.pid)
@@ -189,12 +212,13 @@ class Agent:
         worker.state = changed.state
         if changed.state == "failed":
             worker.reason = changed.reason
+            worker.unreadable = changed.unreadable
         elif changed.state == "accepting" and worker.endpoint is not None:
             worker.endpoint.on_accepting(worker)
 
     def _on_gone(self, worker: WorkerProcess) -> None:
         self._workers.pop(worker.identity.token, None)
-        self._nursery.settle(worker.identity.token)
+        self._nursery(worker.identity).settle(worker.identity.token)
         if worker.endpoint is not None:
             worker.endpoint.on_gone(worker)
         self._write_known()
@@ -232,7 +256,7 @@ class Agent:
         if isinstance(message, protocol.Serve):
             return self._serve(message, fds)
         if isinstance(message, protocol.Build):
-            return protocol.Done() if self._nursery.build(message, fds) else protocol.Missing()
+            return protocol.Done() if self._ample.build(message, fds) else protocol.Missing()
         if isinstance(message, protocol.Cancel):
             endpoint = self._endpoints.get(Key(message.model, message.alias))
             if endpoint is not None:
@@ -265,18 +289,16 @@ class Agent:
         if fds:
             if not memory.is_sealed(fds[0]):
                 raise SamovarError("The plan is not in sealed memory.")
-            return Artifact(request.version, request.label, request.origin, os.dup(fds[0]))
+            return Artifact.named(request, os.dup(fds[0]))
         for key, endpoint in self._endpoints.items():
             slots = [slot.artifact for slot in (endpoint.current, endpoint.candidate) if slot is not None]
             for known in [*slots, *([endpoint.previous] if endpoint.previous else [])]:
-                if key.model == request.model and (known.version, known.origin) == (request.version, request.origin):
+                if key.model == request.model and known.answers(request):
                     return known.copy()
         return None
 
     def _end(self, grace: float) -> None:
-        task = self._loop.create_task(self._shutdown(grace))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._keep_task(self._shutdown(grace))
 
     async def _shutdown(self, grace: float) -> None:
         if self._ending is None:
@@ -294,7 +316,8 @@ class Agent:
                 for worker in list(self._workers.values()):
                     worker.kill()
             await asyncio.sleep(0.01)
-        self._nursery.close()
+        self._lean.close()
+        self._ample.close()
         # A worker forked in the zygote's last moment finds no agent; the file tells it that none will come.
         (self._run_dir / files.STOP_FILE).touch(mode=0o600)
         self._finished.set()

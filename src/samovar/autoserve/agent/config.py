@@ -7,7 +7,16 @@ from typing import Literal
 import msgspec
 
 DEFAULT_ENTRY = "samovar.serving.server:EndpointServer"
-DEFAULT_PRELOAD = (
+LEAN_PRELOAD = (
+    "numpy",
+    "uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+    "samovar.serving.server",
+    "samovar.scoring.engines.compiled",
+)
+"""What a worker of a compiled plan needs, and nothing else."""
+
+AMPLE_PRELOAD = (
     "numpy",
     "pandas",
     "sklearn.pipeline",
@@ -17,6 +26,7 @@ DEFAULT_PRELOAD = (
     "samovar.scoring.engine",
     "samovar.scoring.builder",
 )
+"""What builders, and workers that run the model's own library, need besides."""
 
 
 class AgentConfig(msgspec.Struct, frozen=True):
@@ -29,11 +39,15 @@ class AgentConfig(msgspec.Struct, frozen=True):
         drain_seconds: longest time a replaced worker may take to answer what it has.
         load_seconds: longest time a worker may take to load its model and answer its example.
         body_limit: largest request body, in bytes.
+        workers: worker processes of each endpoint.
         entry: dotted name of the server a worker runs, ``module:Class``.
-        preload: modules the zygote imports.
+        preload: modules the lean zygote imports.
+        ample: modules the ample zygote imports.
+        idle_seconds: how long the ample zygote waits for more work before it ends.
         log_level: least level that is written.
         log_format: ``json`` is one object a line.
         zygote_fd: descriptor of the zygote's socket; set by the agent.
+        zygote_name: what the zygote is called in ``ps``; set by the agent.
     """
 
     run_dir: str
@@ -42,11 +56,15 @@ class AgentConfig(msgspec.Struct, frozen=True):
     drain_seconds: float = 10.0
     load_seconds: float = 60.0
     body_limit: int = 16 * 1024 * 1024
+    workers: int = 1
     entry: str = DEFAULT_ENTRY
-    preload: tuple[str, ...] = DEFAULT_PRELOAD
+    preload: tuple[str, ...] = LEAN_PRELOAD
+    ample: tuple[str, ...] = AMPLE_PRELOAD
+    idle_seconds: float = 30.0
     log_level: str = "INFO"
     log_format: Literal["text", "json"] = "text"
     zygote_fd: int = -1
+    zygote_name: str = "zygote"
 
 
 SOCKET = "agent.sock"
@@ -54,6 +72,11 @@ LOCK = "agent.lock"
 WORKERS = "workers.json"
 STOP_FILE = "workers.stop"
 """While this file exists in the run folder, workers without an agent leave."""
+
+
+def named(config: AgentConfig, name: str, modules: tuple[str, ...]) -> AgentConfig:
+    """Return what a zygote of that name is told."""
+    return msgspec.structs.replace(config, zygote_name=name, preload=modules)
 
 
 def read_config(data: bytes) -> AgentConfig:

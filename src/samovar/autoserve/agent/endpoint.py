@@ -1,7 +1,8 @@
-"""One endpoint: which worker serves, which one is on its way, which ones leave. Decides; the agent executes.
+"""One endpoint: which version serves, which one is on its way, which workers leave. Decides; the agent executes.
 
-At most one version is ``current`` and one is ``candidate``. A candidate becomes current when its worker accepts; only then is the
-old one asked to leave, so a version that fails never replaces one that works. All plans stay in memory until nothing needs them.
+At most one version is ``current`` and one is ``candidate``. A candidate becomes current when all its workers accept; only then the
+old ones are asked to leave, so a version that fails never replaces one that works. All plans stay in memory until nothing needs
+them.
 """
 
 from __future__ import annotations
@@ -35,12 +36,30 @@ CRASHES = 3
 
 @dataclasses.dataclass
 class Artifact:
-    """A plan in sealed memory. Owns its descriptor."""
+    """A plan in sealed memory, and what is known of it without reading it. Owns its descriptor."""
 
     version: int
     label: str
     origin: str
+    engine: str
+    format: int
+    notes: str
     fd: int
+
+    @classmethod
+    def named(cls, told: protocol.Serve | protocol.Identity, fd: int) -> Artifact:
+        """Name a plan as its bringer or its worker names it. Takes the descriptor over."""
+        return cls(told.version, told.label, told.origin, told.engine, told.format, told.notes, fd)
+
+    def identity(self, token: str, key: Key, generation: int) -> protocol.Identity:
+        """Return who a worker of this plan is."""
+        return protocol.Identity(
+            token, *key, self.version, self.label, self.origin, generation, self.engine, self.format, self.notes
+        )
+
+    def answers(self, request: protocol.Serve) -> bool:
+        """Whether this is the version that is asked for, in a format that is still read."""
+        return (self.version, self.origin, self.format) == (request.version, request.origin, request.format)
 
     def copy(self) -> Artifact:
         """Return another owner of the same memory."""
@@ -59,6 +78,7 @@ class Worker(Protocol):
     pid: int
     state: protocol.WorkerState
     reason: str
+    unreadable: bool
     started: float
 
     def drain(self) -> None:
@@ -71,6 +91,10 @@ class Worker(Protocol):
 class Host(Protocol):
     """What an endpoint asks of the agent."""
 
+    @property
+    def workers(self) -> int:
+        """How many workers serve each endpoint."""
+
     def spawn(self, endpoint: Endpoint, slot: Slot) -> Worker:
         """Make a worker for a slot."""
 
@@ -80,13 +104,17 @@ class Host(Protocol):
 
 @dataclasses.dataclass
 class Slot:
-    """A version at an endpoint, and the worker that serves it."""
+    """A version at an endpoint, and the workers that serve it."""
 
     artifact: Artifact
     generation: int
-    worker: Worker | None = None
+    workers: list[Worker] = dataclasses.field(default_factory=list)
     crashes: int = 0
     since: float = 0.0
+
+    def accepting(self) -> list[Worker]:
+        """Return the workers that answer."""
+        return [worker for worker in self.workers if worker.state == "accepting"]
 
 
 class Endpoint:
@@ -123,14 +151,13 @@ class Endpoint:
         self.failed, self.reason = None, ""
         self._generation += 1
         self.candidate = Slot(artifact, self._generation)
-        self._spawn(self.candidate)
+        self._fill(self.candidate)
 
     def cancel(self) -> None:
         """Forget the version that is on its way."""
         slot, self.candidate = self.candidate, None
         if slot is not None:
-            self._retire(slot)
-            slot.artifact.close()
+            self._drop(slot)
 
     def stop(self) -> None:
         """End: close the port and let every worker answer what it has."""
@@ -138,8 +165,7 @@ class Endpoint:
         self.cancel()
         slot, self.current = self.current, None
         if slot is not None:
-            self._retire(slot)
-            slot.artifact.close()
+            self._drop(slot)
         if self.previous is not None:
             self.previous.close()
             self.previous = None
@@ -148,28 +174,42 @@ class Endpoint:
     # --- what happens to workers --------------------------------------------------------------------------------------------
 
     def adopt(self, worker: Worker, artifact: Artifact, hello: protocol.Hello) -> None:
-        """Take over a worker that another agent made: of two that accept, the younger offer wins."""
+        """Take over a worker that another agent made: of two offers whose workers accept, the younger wins."""
         generation = hello.identity.generation
         self._generation = max(self._generation, generation)
-        slot = Slot(artifact, generation, worker, since=hello.since)
-        if self.stopping:
-            self._retire(slot)
+        slot = next((slot for slot in (self.current, self.candidate) if slot is not None and slot.generation == generation), None)
+        if slot is None or self.stopping:
+            slot = Slot(artifact, generation, since=hello.since)
+        else:
             artifact.close()
+        slot.workers.append(worker)
+        if slot is self.current:
+            if len(slot.workers) > self._host.workers:
+                self._leave(slot, worker)
+        elif self.stopping:
+            self._drop(slot)
         elif hello.state == "accepting" and (self.current is None or self.current.generation < generation):
+            if slot is self.candidate:
+                self.candidate = None
             self._promote(slot)
-        elif hello.state == "loading" and (self.candidate is None or self.candidate.generation < generation):
+        elif slot is not self.candidate and hello.state == "loading" and self._younger(generation):
             self.cancel()
             self.candidate = slot
-        else:
-            self._retire(slot)
-            artifact.close()
+        elif slot is not self.candidate:
+            self._drop(slot)
+
+    def complete(self) -> None:
+        """Make up for workers that are missing, after all that an earlier agent left were adopted."""
+        for slot in (self.current, self.candidate):
+            if slot is not None:
+                self._fill(slot)
 
     def on_accepting(self, worker: Worker) -> None:
         """A worker answers requests."""
         slot = self._slot(worker)
         if slot is None:
             return
-        if slot is self.candidate:
+        if slot is self.candidate and len(slot.accepting()) >= self._host.workers:
             self.candidate = None
             slot.since = time.time()
             self._promote(slot)
@@ -186,10 +226,12 @@ class Endpoint:
         reason = worker.reason or "Its process ended without a word (killed, or out of memory)."
         if slot is None:
             return
-        slot.worker = None
+        slot.workers.remove(worker)
         if slot is self.candidate:
             self.cancel()
             self._fail(slot, reason)
+        elif worker.unreadable:
+            self._outdated(slot, reason)
         else:
             self._revive(slot, reason, lived=time.monotonic() - worker.started)
 
@@ -197,9 +239,13 @@ class Endpoint:
 
     def _slot(self, worker: Worker) -> Slot | None:
         for slot in (self.candidate, self.current):
-            if slot is not None and slot.worker is worker:
+            if slot is not None and worker in slot.workers:
                 return slot
         return None
+
+    def _younger(self, generation: int) -> bool:
+        """Whether an offer is younger than the one on its way."""
+        return self.candidate is None or self.candidate.generation < generation
 
     def _promote(self, slot: Slot) -> None:
         old, self.current = self.current, slot
@@ -222,25 +268,39 @@ class Endpoint:
             return
         self._host.later(RESTART.delay(slot.crashes - 1), lambda: self._respawn(slot))
 
+    def _outdated(self, slot: Slot, reason: str) -> None:
+        """Give up a plan that no worker of this Samovar reads: without one that serves, the controller brings a new plan."""
+        log.warning("a plan must be built again", model=self.key.model, alias=self.key.alias, reason=reason)
+        if not slot.workers:
+            self.current = None
+            slot.artifact.close()
+
     def _replace(self, slot: Slot, artifact: Artifact) -> None:
-        slot.artifact.close()
+        self._drop(slot)
         self._generation += 1
         self.current = Slot(artifact, self._generation, since=time.time())
-        self._spawn(self.current)
+        self._fill(self.current)
 
     def _respawn(self, slot: Slot) -> None:
-        if slot is self.current and slot.worker is None:
-            self._spawn(slot)
+        if slot is self.current and len(slot.workers) < self._host.workers:
+            slot.workers.append(self._host.spawn(self, slot))
 
-    def _spawn(self, slot: Slot) -> None:
-        slot.worker = self._host.spawn(self, slot)
+    def _fill(self, slot: Slot) -> None:
+        while len(slot.workers) < self._host.workers:
+            slot.workers.append(self._host.spawn(self, slot))
 
     def _retire(self, slot: Slot) -> None:
-        worker, slot.worker = slot.worker, None
-        if worker is None:
-            return
+        for worker in list(slot.workers):
+            self._leave(slot, worker)
+
+    def _leave(self, slot: Slot, worker: Worker) -> None:
+        slot.workers.remove(worker)
         self.leaving.add(worker)
         worker.drain()
+
+    def _drop(self, slot: Slot) -> None:
+        self._retire(slot)
+        slot.artifact.close()
 
     def _fail(self, slot: Slot, reason: str) -> None:
         self.failed, self.reason = slot.artifact.version, reason
@@ -250,20 +310,24 @@ class Endpoint:
     def state(self) -> protocol.EndpointState:
         """Return what the controller may know."""
         slot = self.current
-        worker = slot.worker if slot is not None else None
-        up = worker is not None and worker.state == "accepting"
+        pids = tuple(worker.pid for worker in slot.accepting()) if slot else ()
+        artifact = slot.artifact if slot else None
         return protocol.EndpointState(
             model=self.key.model,
             alias=self.key.alias,
             port=self.port,
-            serving=slot.artifact.version if slot else None,
-            label=slot.artifact.label if slot else "",
-            up=up,
+            serving=artifact.version if artifact else None,
+            label=artifact.label if artifact else "",
+            up=bool(pids),
             loading=self.candidate.artifact.version if self.candidate else None,
             failed=self.failed,
             failures=self.failures,
             reason=self.reason,
-            pid=worker.pid if up and worker is not None else 0,
+            pid=pids[0] if pids else 0,
             restarts=self.restarts,
             since=slot.since if slot else 0.0,
+            engine=artifact.engine if artifact else "",
+            format=artifact.format if artifact else 0,
+            notes=artifact.notes if artifact else "",
+            pids=pids,
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from samovar import logs
 from samovar.autoserve.agent import config as files
 from samovar.autoserve.agent.agent import Agent
-from samovar.autoserve.agent.config import DEFAULT_ENTRY, DEFAULT_PRELOAD, AgentConfig
+from samovar.autoserve.agent.config import AMPLE_PRELOAD, DEFAULT_ENTRY, LEAN_PRELOAD, AgentConfig
 from samovar.errors import Conflict, SamovarError, SettingsError
 
 if TYPE_CHECKING:
@@ -29,8 +29,13 @@ def parse(argv: Sequence[str]) -> AgentConfig:
     parser.add_argument("--drain-seconds", type=float, default=10.0, help="longest time a replaced worker may take to leave")
     parser.add_argument("--load-seconds", type=float, default=60.0, help="longest time a worker may take to load its model")
     parser.add_argument("--body-limit-mb", type=float, default=16.0, help="largest request body, in megabytes")
+    parser.add_argument("--workers", type=int, default=1, help="worker processes of each endpoint")
     parser.add_argument("--entry", default=DEFAULT_ENTRY, help="server that workers run, module:Class")
-    parser.add_argument("--preload", default=",".join(DEFAULT_PRELOAD), help="modules that workers find imported")
+    parser.add_argument("--preload", default=",".join(LEAN_PRELOAD), help="modules that workers of compiled models find imported")
+    parser.add_argument(
+        "--ample", default=",".join(AMPLE_PRELOAD), help="modules that builders and all other workers find imported"
+    )
+    parser.add_argument("--idle-seconds", type=float, default=30.0, help="how long the modules of --ample stay in memory unused")
     parser.add_argument("--log-level", default="INFO")
     parser.add_argument("--log-format", default="text", choices=["text", "json"])
     known = parser.parse_args(argv)
@@ -42,11 +47,18 @@ def parse(argv: Sequence[str]) -> AgentConfig:
         drain_seconds=known.drain_seconds,
         load_seconds=known.load_seconds,
         body_limit=int(known.body_limit_mb * 1024 * 1024),
+        workers=known.workers,
         entry=known.entry,
-        preload=tuple(name for name in known.preload.split(",") if name),
+        preload=_names(known.preload),
+        ample=_names(known.ample),
+        idle_seconds=known.idle_seconds,
         log_level=known.log_level,
         log_format=known.log_format,
     )
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(name for name in listed.split(",") if name)
 
 
 def hold_lock(run_dir: Path) -> int:

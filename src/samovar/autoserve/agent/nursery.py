@@ -1,4 +1,4 @@
-"""Keeps one zygote alive and asks it for workers."""
+"""Keeps a zygote alive, always or while there is work for it, and asks it for workers and builders."""
 
 from __future__ import annotations
 
@@ -30,22 +30,35 @@ RESPAWN = Backoff(first=0.1, longest=5.0)
 
 
 class Nursery:
-    """Makes workers through the zygote; what was asked of a zygote that died is asked of the next one.
+    """Makes processes through a zygote; a worker asked of a zygote that died is asked of the next one.
 
     Args:
         loop: the agent's loop.
         config: goes to the zygote.
         on_forked: called with a worker's token, its pid and its pidfd.
+        needed: whether the zygote must be there although nothing is asked of it now. When it says no, the zygote ends after
+            ``config.idle_seconds`` without work, and the next order starts another.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, config: AgentConfig, on_forked: Callable[[str, int, int], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        config: AgentConfig,
+        on_forked: Callable[[str, int, int], None],
+        needed: Callable[[], bool],
+    ) -> None:
         self._loop = loop
         self._config = config
         self._on_forked = on_forked
+        self._needed = needed
         self._open: dict[str, tuple[protocol.Identity, list[int]]] = {}
+        self._ordered = 0  # builds that the zygote has not begun
+        self._builders: set[int] = set()  # pidfds
         self._process: subprocess.Popen[bytes] | None = None
         self._peer: Peer | None = None
         self._deaths = 0
+        self._pause: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
@@ -54,9 +67,46 @@ class Nursery:
         return self._process.pid if self._process is not None else 0
 
     def start(self) -> None:
-        """Start a zygote; it takes requests at once and answers when it has imported everything."""
-        if self._closed:
-            return
+        """Have a zygote: it takes orders at once and obeys when it has imported everything. One that just died waits its pause."""
+        if self._peer is None and self._pause is None and not self._closed:
+            self._start()
+
+    def fork(self, identity: protocol.Identity, fds: list[int]) -> None:
+        """Ask for a worker; the descriptors are duplicated."""
+        self.start()
+        self._open[identity.token] = (identity, [os.dup(fd) for fd in fds])
+        if self._peer is not None:
+            self._peer.send(protocol.Fork(identity), fds)
+
+    def build(self, order: protocol.Build, fds: list[int]) -> bool:
+        """Hand an order for a build on; False while there is no zygote."""
+        self.start()
+        if self._peer is None:
+            return False
+        self._ordered += 1
+        self._peer.send(order, fds)
+        return True
+
+    def settle(self, token: str) -> None:
+        """Note that a worker exists, however that became known."""
+        _, fds = self._open.pop(token, (None, []))
+        transport.close_all(fds)
+        self._rest()
+
+    def close(self) -> None:
+        """End the zygote."""
+        self._closed = True
+        for token in list(self._open):
+            self.settle(token)
+        for timer in (self._idle, self._pause):
+            if timer is not None:
+                timer.cancel()
+        for pidfd in list(self._builders):
+            self._built(pidfd)
+        self._end()
+
+    def _start(self) -> None:
+        self._pause = None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         os.set_inheritable(theirs.fileno(), True)
         # The last argument is room: a worker writes its title over the command line it inherits.
@@ -75,54 +125,63 @@ class Nursery:
         self._peer = Peer(self._loop, ours, self._on_message, self._on_close)
         for identity, fds in self._open.values():
             self._peer.send(protocol.Fork(identity), fds)
-
-    def fork(self, identity: protocol.Identity, fds: list[int]) -> None:
-        """Ask for a worker; the descriptors are duplicated."""
-        self._open[identity.token] = (identity, [os.dup(fd) for fd in fds])
-        if self._peer is not None:
-            self._peer.send(protocol.Fork(identity), fds)
-
-    def build(self, order: protocol.Build, fds: list[int]) -> bool:
-        """Hand an order for a build on; False while there is no zygote."""
-        if self._peer is None:
-            return False
-        self._peer.send(order, fds)
-        return True
-
-    def settle(self, token: str) -> None:
-        """Note that a worker exists, however that became known."""
-        _, fds = self._open.pop(token, (None, []))
-        transport.close_all(fds)
-
-    def close(self) -> None:
-        """End the zygote."""
-        self._closed = True
-        for token in list(self._open):
-            self.settle(token)
-        if self._peer is not None:
-            self._peer.close()
-        self._bury()
+        self._rest()
 
     def _on_message(self, _: Peer, message: protocol.Message, fds: list[int]) -> None:
         if not isinstance(message, protocol.Forked) or len(fds) != 1:
             transport.close_all(fds)
             return
         self._deaths = 0
-        self.settle(message.token)
-        self._on_forked(message.token, message.pid, fds[0])
-
-    def _on_close(self, _: Peer) -> None:
-        self._peer = None
-        if self._closed:
+        if message.token:
+            self.settle(message.token)
+            self._on_forked(message.token, message.pid, fds[0])
             return
-        self._bury()
-        delay = RESPAWN.delay(self._deaths)
-        self._deaths += 1
-        log.warning("the zygote died; starting another", delay=delay)
-        self._loop.call_later(delay, self.start)
+        self._ordered -= 1
+        self._builders.add(fds[0])
+        self._loop.add_reader(fds[0], self._built, fds[0])
 
-    def _bury(self) -> None:
+    def _built(self, pidfd: int) -> None:
+        """Note that a builder is gone."""
+        self._builders.discard(pidfd)
+        self._loop.remove_reader(pidfd)
+        os.close(pidfd)
+        self._rest()
+
+    def _busy(self) -> bool:
+        return bool(self._open or self._ordered or self._builders)
+
+    def _rest(self) -> None:
+        """Begin to count idle time anew, if this is idleness."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if self._peer is not None and not self._busy() and not self._closed:
+            self._idle = self._loop.call_later(self._config.idle_seconds, self._end_idle)
+
+    def _end_idle(self) -> None:
+        if self._needed():
+            self._rest()
+        elif not self._busy():
+            log.info("the zygote has nothing to do and ends", zygote=self._config.zygote_name)
+            self._end()
+
+    def _end(self) -> None:
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            peer.close()
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             process.wait()
+
+    def _on_close(self, peer: Peer) -> None:
+        if peer is not self._peer:
+            return  # we hung up ourselves
+        self._end()
+        self._ordered = 0
+        if self._closed or not (self._open or self._needed()):
+            return
+        delay = RESPAWN.delay(self._deaths)
+        self._deaths += 1
+        log.warning("the zygote died; starting another", zygote=self._config.zygote_name, delay=delay)
+        self._pause = self._loop.call_later(delay, self._start)

@@ -38,6 +38,10 @@ FAILED, SERVED = 3, 0
 _REASON = 500  # characters of a reason that travel
 
 
+class UnreadablePlan(Exception):
+    """The plan in memory was made by a Samovar whose plans this one does not read; it must be built again."""
+
+
 class Server(Protocol):
     """What a worker runs; ``samovar.serving.server.EndpointServer`` is one."""
 
@@ -63,6 +67,10 @@ def main(identity: protocol.Identity, listener_fd: int, plan_fd: int, config: Ag
     try:
         server = make_server(config, identity, memory.read(plan_fd))
         server.load()
+    except UnreadablePlan as error:
+        log.warning("the plan is of another Samovar", version=identity.version, reason=str(error))
+        tether.report("failed", str(error), unreadable=True)
+        return FAILED
     except Exception as error:  # noqa: BLE001 - whatever a model raises is the model's failure, and is reported as such
         reason = str(error) if isinstance(error, SamovarError) else f"The model fails to load ({type(error).__name__}: {error})."
         log.warning("a version fails to load", version=identity.version, reason=reason)
@@ -83,7 +91,11 @@ def make_server(config: AgentConfig, identity: protocol.Identity, plan: bytes) -
     settings = EndpointConfig(
         model=identity.model, alias=identity.alias, body_limit=config.body_limit, drain_seconds=config.drain_seconds
     )
-    server: Server = entry(decode(plan), settings)
+    try:
+        decoded = decode(plan)
+    except ValueError as error:
+        raise UnreadablePlan(str(error)) from None
+    server: Server = entry(decoded, settings)
     return server
 
 
@@ -122,7 +134,7 @@ class Tether:
         self._call()
         threading.Thread(target=self._keep, name="tether", daemon=True).start()
 
-    def report(self, state: protocol.WorkerState, reason: str = "") -> None:
+    def report(self, state: protocol.WorkerState, reason: str = "", *, unreadable: bool = False) -> None:
         """Tell the agent; when there is none, the next one learns it from the greeting."""
         with self._lock:
             self._state = state
@@ -130,7 +142,7 @@ class Tether:
                 self._since = time.time()
             if self._line is not None:
                 with contextlib.suppress(OSError):
-                    transport.send(self._line, protocol.encode(protocol.Changed(state, reason[:_REASON])))
+                    transport.send(self._line, protocol.encode(protocol.Changed(state, reason[:_REASON], unreadable)))
 
     def accepting(self, drain: Callable[[], None]) -> None:
         """Tell the agent that requests are answered from now on; ``drain`` makes the server leave."""

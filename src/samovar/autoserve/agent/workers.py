@@ -55,6 +55,7 @@ class WorkerProcess:
         self.peer: Peer | None = None
         self.state: protocol.WorkerState = "loading"
         self.reason = ""
+        self.unreadable = False
         self.started = time.monotonic()
         self._drain_seconds = drain_seconds
         self._loop = loop

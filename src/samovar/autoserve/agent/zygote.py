@@ -1,4 +1,7 @@
-"""The zygote: has everything imported, stays single-threaded, and forks workers in milliseconds.
+"""A zygote: has everything imported, stays single-threaded, and forks workers in milliseconds.
+
+There are two: a lean one for workers of compiled plans, and an ample one, with the models' own libraries, for builders and for all
+other workers. What differs is only the list of modules.
 
 Started by the agent as its own fresh program, so that no thread or lock of the agent can be copied into a worker. It ends when the
 agent does; its workers do not.
@@ -46,7 +49,7 @@ def main() -> int:
     """Run until the agent leaves."""
     config = read_config(sys.stdin.buffer.read())
     logs.configure("mlflow-autoserve-zygote", level=config.log_level, fmt=config.log_format)
-    titles.set_title("samovar: zygote")
+    titles.set_title(f"samovar: {config.zygote_name}")
     agent = socket.socket(fileno=config.zygote_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, _reap)
@@ -67,15 +70,21 @@ def main() -> int:
 
 def _make_worker(agent: socket.socket, identity: protocol.Identity, fds: list[int], config: AgentConfig) -> None:
     pid, pidfd = _fork(agent, lambda: worker.main(identity, fds[0], fds[1], config))
-    try:
-        transport.send(agent, protocol.encode(protocol.Forked(identity.token, pid)), [pidfd])
-    finally:
-        os.close(pidfd)
+    _tell(agent, protocol.Forked(identity.token, pid), pidfd)
 
 
 def _make_builder(agent: socket.socket, order: protocol.Build, fds: list[int]) -> None:
-    _, pidfd = _fork(agent, lambda: builder.main(order, fds[0], fds[1]))
-    os.close(pidfd)  # it ends by itself, at its deadline at the latest; whoever ordered it hears that its line was cut
+    # It ends by itself, at its deadline at the latest; whoever ordered it hears that its line was cut. The agent is told so that
+    # it does not take the zygote away from under it.
+    pid, pidfd = _fork(agent, lambda: builder.main(order, fds[0], fds[1]))
+    _tell(agent, protocol.Forked("", pid), pidfd)
+
+
+def _tell(agent: socket.socket, forked: protocol.Forked, pidfd: int) -> None:
+    try:
+        transport.send(agent, protocol.encode(forked), [pidfd])
+    finally:
+        os.close(pidfd)
 
 
 def _fork(agent: socket.socket, child: Callable[[], int]) -> tuple[int, int]:

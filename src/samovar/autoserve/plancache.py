@@ -1,0 +1,149 @@
+"""Plans on disk: a version that was built before is not built again.
+
+An entry is found by everything that goes into a build: the model's files, what the controller asks, whether a person trusts the
+version, and the code that builds. So an entry is never stale, only unused, and the least recently used make room. A file is the
+SHA-256 of a plan and then the plan; one that does not hold what it should is as good as none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+import samovar
+from samovar.autoserve.agent.ledger import write_atomically
+from samovar.logs import get_logger
+from samovar.scoring.plan import FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from samovar.scoring.request import BuildRequest
+
+log = get_logger(__name__)
+
+_DIGEST = hashlib.sha256().digest_size
+_NAME = re.compile(r"[0-9a-f]{64}\.plan")
+_LIBRARIES = ("numpy", "scikit-learn", "skops", "pandas", "mlflow", "xgboost", "lightgbm", "onnx", "onnxruntime")
+"""What else decides how a version is compiled and whether it loads."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What the serving processes know of a plan without taking it apart; see `samovar.scoring.plan.ScorerPlan`."""
+
+    format: int
+    engine: str
+    trusted: bool
+    notes: str = ""
+
+
+_head = msgspec.msgpack.Decoder(Head)
+
+
+def head(plan: bytes) -> Head:
+    """Read a plan's head; raises ``msgspec.DecodeError``."""
+    return _head.decode(plan)
+
+
+class PlanCache:
+    """Keeps plans in a folder that only this user may open.
+
+    Args:
+        folder: made when the first plan is kept.
+        limit: bytes that all plans may take together; 0 keeps none.
+    """
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder = folder
+        self._limit = limit
+
+    def get(self, request: BuildRequest) -> bytes | None:
+        """Return the plan of a version that was built before, or None."""
+        if not self._limit:
+            return None
+        path = self._path(request)
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        plan = content[_DIGEST:]
+        if hashlib.sha256(plan).digest() != content[:_DIGEST] or not _fits(plan, request):
+            log.warning("a kept plan is damaged and will be built again", model=request.model, version=request.version)
+            path.unlink(missing_ok=True)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # the oldest ones make room: this one is young again
+        return plan
+
+    def put(self, request: BuildRequest, plan: bytes) -> None:
+        """Keep a plan; a disk that takes nothing costs only the next build's time."""
+        if not self._limit or len(plan) + _DIGEST > self._limit or not _fits(plan, request):
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_room(len(plan) + _DIGEST)
+            write_atomically(self._path(request), hashlib.sha256(plan).digest() + plan, durable=False)
+        except OSError as error:
+            log.warning("a plan cannot be kept", model=request.model, version=request.version, error=error.strerror)
+
+    def _path(self, request: BuildRequest) -> Path:
+        return self._folder / f"{key(request)}.plan"
+
+    def _make_room(self, size: int) -> None:
+        kept = sorted(self._kept(), key=lambda entry: entry[0])
+        total = size + sum(length for _, length, _ in kept)
+        for _, length, path in kept:
+            if total <= self._limit:
+                return
+            path.unlink(missing_ok=True)
+            total -= length
+
+    def _kept(self) -> Iterator[tuple[int, int, Path]]:
+        for path in self._folder.iterdir():
+            # A name of another shape is what a write that was killed left behind.
+            with contextlib.suppress(OSError):
+                if _NAME.fullmatch(path.name):
+                    found = path.stat()
+                    yield found.st_mtime_ns, found.st_size, path
+                else:
+                    path.unlink()
+
+
+def key(request: BuildRequest) -> str:
+    """Return the name of everything that goes into a build, as 64 hex digits."""
+    asked = msgspec.to_builtins(msgspec.structs.replace(request, files={}))
+    files = {name: hashlib.sha256(content).digest() for name, content in request.files.items()}
+    return hashlib.sha256(msgspec.msgpack.encode([asked, sorted(files.items()), _builder()])).hexdigest()
+
+
+def _fits(plan: bytes, request: BuildRequest) -> bool:
+    try:
+        found = head(plan)
+    except msgspec.DecodeError:
+        return False
+    return found.format == FORMAT and found.trusted == request.trusted
+
+
+@functools.cache
+def _builder() -> list[str]:
+    """Name the code that builds: by version, and by content, since an editable install keeps its version while it changes."""
+    root = Path(samovar.__file__).parent
+    sources = hashlib.sha256()
+    for path in sorted(path for part in ("scoring", "contracts") for path in (root / part).rglob("*.py")):
+        sources.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return [samovar.__version__, str(FORMAT), sources.hexdigest(), *(f"{name} {_version(name)}" for name in _LIBRARIES)]
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
