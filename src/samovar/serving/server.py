@@ -12,7 +12,6 @@ import contextlib
 import socket
 import threading
 import time
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -22,8 +21,15 @@ from samovar import logs
 from samovar.errors import ModelError
 from samovar.scoring import probe
 from samovar.scoring.engine import open_engine
+from samovar.serving import errors, exposure
 from samovar.serving.app import EndpointApp
 from samovar.serving.config import EndpointConfig
+from samovar.serving.connection import Connection
+from samovar.serving.desk import Desk
+from samovar.serving.front import Front
+from samovar.serving.metrics import Metrics
+from samovar.serving.routes import routes
+from samovar.serving.turn import NoSpool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +54,7 @@ class EndpointServer:
     def __init__(self, plan: ScorerPlan, config: EndpointConfig) -> None:
         self._plan = plan
         self._config = config
-        self._app: EndpointApp | None = None
+        self._desk: Desk | None = None
         self._state = ServerState()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -64,7 +70,11 @@ class EndpointServer:
         """
         engine = open_engine(self._plan)
         probe.check(self._plan, engine)
-        self._app = EndpointApp(self._plan, self._config, engine)
+        scoring = routes(self._plan, engine, self._config)
+        info = {"version": str(self._plan.version), "label": self._plan.label, "engine": self._plan.engine}
+        common = {"model": self._config.model, "alias": self._config.alias}
+        metrics = Metrics(common, dict.fromkeys(route.name for route in scoring), info, errors.KINDS)
+        self._desk = Desk(engine, scoring, self._config, metrics, NoSpool())
 
     async def serve(self, listener: socket.socket, *, on_accepting: Callable[[], None]) -> None:
         """Answer requests until drained.
@@ -72,26 +82,33 @@ class EndpointServer:
         Args:
             listener: a listening TCP socket; this call owns it and closes it.
             on_accepting: called once, when requests are accepted.
+
+        Raises:
+            ModelError: there is no model yet.
+            UsageError: the address is not loopback and nobody is asked for a key, or a key's hash is none of ours.
         """
-        if self._app is None:
+        if self._desk is None:
             raise ModelError("The endpoint has no model yet.", remedy="Call load() first.")
+        exposure.check(listener, self._config)
         leaving = self._begin()
+        self._desk.open(self._loop_of())
+        front = Front(self._config, self._desk)
         listener.setblocking(False)
         with contextlib.suppress(OSError):  # 40 ms a request if the owner forgot it (Nagle and delayed ACK)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server = await self._loop_of().create_server(self._protocol(), sock=listener, backlog=_BACKLOG)
-        clock = asyncio.create_task(self._date())
+        server = await self._loop_of().create_server(self._protocol(front), sock=listener, backlog=_BACKLOG)
+        clock = asyncio.create_task(self._clock(front))
         try:
             on_accepting()
             await leaving.wait()
-            self._app.draining = True
+            front.drain()
             server.close()
             listener.close()
             await self._last_requests()
         finally:
             server.close()
             clock.cancel()
-            self._app.close()
+            self._desk.close()
 
     def drain(self) -> None:
         """Begin to leave; may be called from any thread, at any time, more than once."""
@@ -113,8 +130,8 @@ class EndpointServer:
         assert self._loop is not None
         return self._loop
 
-    def _protocol(self) -> Callable[[], asyncio.Protocol]:
-        application: Any = self._app  # our own spelling of ASGI's types
+    def _protocol(self, front: Front) -> Callable[[], asyncio.Protocol]:
+        application: Any = EndpointApp(self._plan, self._config, front.desk, front.make_id)  # our own spelling of ASGI's types
         config = uvicorn.Config(
             application,
             http="httptools",
@@ -127,14 +144,23 @@ class EndpointServer:
             timeout_keep_alive=self._config.keep_alive_seconds,
         )
         config.load()
-        protocol: Any = config.http_protocol_class
-        return lambda: protocol(config=config, server_state=self._state, app_state={})
+        return lambda: Connection(config, self._state, front)
 
-    async def _date(self) -> None:
-        """Keep the Date header; uvicorn's own server would, but its way to stop closes idle connections."""
+    async def _clock(self, front: Front) -> None:
+        """Keep the Date header and the time limits.
+
+        uvicorn's own server would keep the first, but its way to stop closes idle connections.
+        """
+        tick = min(1.0, self._config.header_seconds / 4, self._config.body_seconds / 4)
+        loop = self._loop_of()
         while True:
-            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
-            await asyncio.sleep(1)
+            front.tick()
+            self._state.default_headers = [(b"date", front.date)]
+            front.desk.spool.tick()
+            connections: list[Any] = list(self._state.connections)
+            for connection in connections:
+                connection.check(loop.time())
+            await asyncio.sleep(tick)
 
     async def _last_requests(self) -> None:
         """Wait until no connection is left; what has come is answered and told to go elsewhere."""

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from samovar.serving.jobs import Answers, Job, Row
     from samovar.serving.wire import Response
 
+    Ready = tuple[Callable[[Response], None], Response, Callable[[Exception], Response] | None]
+
 
 class NotLogged(RetryLater):
     """The prediction log takes no more, and the endpoint was told to refuse rather than to answer without it (503)."""
 
 
 class Spool(Protocol):
-    """Where answered requests are written: what ``EndpointServer`` is given, or opens when it loads. One thread calls it, the loop's.
+    """Where answered requests are written. One thread calls it: the loop's.
 
     ``row`` and ``job`` only gather; ``flush`` makes one write of what was gathered since the last one.
     """
@@ -79,27 +81,30 @@ class Turn:
     Args:
         loop: the event loop.
         spool: the prediction log.
-        refuse: makes the answer to a request that could not be logged.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, spool: Spool, refuse: Callable[[NotLogged], Response]) -> None:
-        self.spool = spool
+    def __init__(self, loop: asyncio.AbstractEventLoop, spool: Spool) -> None:
         self._loop = loop
-        self._refuse = refuse
-        self._ready: list[tuple[Callable[[Response], None], Response, bool]] = []
+        self._spool = spool
+        self._ready: list[Ready] = []
 
-    def add(self, deliver: Callable[[Response], None], response: Response, *, logged: bool) -> None:
-        """Let ``deliver(response)`` happen at the end of the turn; ``logged`` when the spool was told of it."""
+    def add(self, deliver: Callable[[Response], None], response: Response, refuse: Callable[[Exception], Response] | None) -> None:
+        """Let ``deliver(response)`` happen at the end of the turn.
+
+        Args:
+            deliver: sends the answer; it raises nothing.
+            response: the answer.
+            refuse: makes the answer instead if the log cannot be written; None for an answer that is not logged.
+        """
         if not self._ready:
             self._loop.call_soon(self._end)
-        self._ready.append((deliver, response, logged))
+        self._ready.append((deliver, response, refuse))
 
     def _end(self) -> None:
         ready, self._ready = self._ready, []
         try:
-            self.spool.flush()
+            self._spool.flush()
         except NotLogged as error:
-            refusal = self._refuse(error)
-            ready = [(deliver, refusal if logged else response, logged) for deliver, response, logged in ready]
+            ready = [(deliver, refuse(error) if refuse else response, refuse) for deliver, response, refuse in ready]
         for deliver, response, _ in ready:
             deliver(response)

@@ -1,29 +1,26 @@
-"""Requests and responses on the ASGI wire: headers, bodies read within a limit, answers written."""
+"""Requests and responses on the ASGI wire: headers, bodies, answers written."""
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
+
+from samovar.serving import ids
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
-
-_DISCARD = 64 * 2**20
-"""Bytes of a refused body that are still read (and dropped), so that the client has sent all and reads the answer."""
+UTF8 = (b"utf-8", b"utf8")
 
 
 class Disconnected(Exception):
     """The client left before its request was complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True, gc=False):
     """One answer.
 
     Attributes:
@@ -44,50 +41,35 @@ class Request:
 
     __slots__ = ("_receive", "headers", "id", "method", "path", "size")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, make_id: Callable[[], bytes]) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        sent = self.headers.get(b"x-request-id", b"")
-        self.id = sent if _ID.fullmatch(sent) else uuid.uuid4().hex.encode()
+        self.id = ids.sane(self.headers.get(b"x-request-id", b"")) or make_id()
         self.size = 0
         self._receive = receive
 
-    async def body(self, limit: int) -> bytes | None:
-        """Read the body; None when it is larger than ``limit`` bytes, of which never more than that is held.
+    async def body(self) -> bytes:
+        """Read the body; how large it may be and how long it may take is the connection's to say.
 
         Raises:
-            Disconnected: the client went away.
+            Disconnected: the client went away, or sent too much or too slowly and has been told so.
         """
-        declared = self.headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > limit:
-            self.size = int(declared)
-            if b"expect" not in self.headers:  # who expects 100-continue has sent nothing yet
-                await self._discard(min(int(declared), _DISCARD))
-            return None
         chunks: list[bytes] = []
         more = True
         while more:
-            chunk, more = await self._chunk()
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            chunk, more = message.get("body", b""), message.get("more_body", False)
             self.size += len(chunk)
-            if self.size > limit:
-                chunks.clear()
-                await self._discard(_DISCARD if more else 0)
-                return None
             chunks.append(chunk)
         return b"".join(chunks)
 
-    async def _chunk(self) -> tuple[bytes, bool]:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        return message.get("body", b""), message.get("more_body", False)
-
-    async def _discard(self, at_most: int) -> None:
-        more = at_most > 0
-        while more and at_most > 0:
-            chunk, more = await self._chunk()
-            at_most -= len(chunk)
+    async def gone(self) -> None:
+        """Wait until the client goes away; for when the body has been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
 
 def media_type(header: bytes) -> tuple[bytes, bytes]:

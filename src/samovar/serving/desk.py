@@ -1,0 +1,189 @@
+"""The desk: the body of a scoring request goes in, its answer comes out at the end of a turn, whichever way it came over HTTP."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from samovar import logs
+from samovar.serving import errors
+from samovar.serving.batcher import Batcher
+from samovar.serving.errors import TooManyRows
+from samovar.serving.joining import Joiner
+from samovar.serving.thread import Beside
+from samovar.serving.turn import Turn
+from samovar.serving.wire import Response
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable, Mapping
+
+    from samovar.scoring.engine import Engine
+    from samovar.serving.batcher import Ticket
+    from samovar.serving.config import EndpointConfig
+    from samovar.serving.jobs import Job, Route
+    from samovar.serving.joining import Outcome
+    from samovar.serving.metrics import Metrics
+    from samovar.serving.turn import Spool
+
+log = logs.get_logger(__name__)
+
+_LARGE = 64 * 2**10  # bytes of a body that takes about a millisecond to decode: larger ones are decoded beside the loop
+
+
+class Desk:
+    """Scores requests for one endpoint, and counts and logs what it answers.
+
+    Args:
+        engine: the model.
+        routes: what can be asked.
+        config: limits.
+        metrics: counts.
+        spool: the prediction log.
+    """
+
+    def __init__(self, engine: Engine, routes: Iterable[Route], config: EndpointConfig, metrics: Metrics, spool: Spool) -> None:
+        self.routes = {route.path: route for route in routes}
+        self.draining = False
+        self.inline = bool(getattr(engine, "inline", False))
+        self.config = config
+        self.metrics = metrics
+        self.spool = spool
+        self.joiner = Joiner(engine)
+        self._engine = engine
+        self._counted = metrics.routes
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to take requests; in the process and on the loop that serve."""
+        self.turn = Turn(loop, self.spool)
+        self.batcher = Batcher(self._engine, self.config, loop, lambda _jobs, _rows: None)
+        self.decoder: Beside[Job] = Beside("decoder", loop)
+
+    def close(self) -> None:
+        """Let the threads go and close the log."""
+        self.batcher.close()
+        self.decoder.close()
+        self.spool.close()
+
+    def ask(  # noqa: PLR0913, PLR0917 - one request, without an object for it
+        self,
+        route: Route,
+        body: bytes,
+        media: str,
+        headers: Mapping[bytes, bytes],
+        request_id: bytes,
+        deliver: Callable[[Response], None],
+    ) -> Asked | None:
+        """Answer one body by ``deliver(response)``, later on the loop and never from within this call.
+
+        Returns:
+            The request as long as it waits for a thread, so that it can be dropped; None when its answer is ready.
+        """
+        started = time.perf_counter()
+        quick = route.handler.quick
+        if quick is not None and len(body) <= _LARGE:
+            try:
+                row = quick(body)
+            except Exception as error:  # noqa: BLE001 - it becomes the answer
+                Asked(self, route, request_id, deliver, started, len(body)).fail(error)
+                return None
+            if row is not None:
+                answer = row[0]
+                self.spool.row(request_id, route.name, row)
+                self.turn.add(deliver, Response(200, answer), route.handler.error)
+                self._counted[route.name].observe(
+                    seconds=time.perf_counter() - started, received=len(body), status=200, sent=len(answer)
+                )
+                return None
+        return Asked(self, route, request_id, deliver, started, len(body)).begin(body, media, headers)
+
+
+class Asked:
+    """One request that takes more than a quick look."""
+
+    __slots__ = ("_deliver", "_desk", "_gone", "_id", "_job", "_received", "_route", "_started", "_ticket")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - one request
+        self, desk: Desk, route: Route, request_id: bytes, deliver: Callable[[Response], None], started: float, received: int
+    ) -> None:
+        self._desk = desk
+        self._route = route
+        self._id = request_id
+        self._deliver = deliver
+        self._started = started
+        self._received = received
+        self._ticket: Ticket | None = None
+        self._gone = False
+
+    def begin(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Asked | None:
+        """Decode; a large body beside the loop."""
+        handler = self._route.handler
+        if len(body) > _LARGE:
+            self._desk.decoder.do(lambda: handler.decode(body, media, headers), self._later)
+            return self
+        try:
+            job = handler.decode(body, media, headers)
+        except Exception as error:  # noqa: BLE001 - it becomes the answer
+            self.fail(error)
+            return None
+        return self._decoded(job)
+
+    def _later(self, job: Job | Exception) -> None:
+        self._decoded(job)
+
+    def leave(self) -> None:
+        """The client is gone: do nothing more for it."""
+        self._gone = True
+        if self._ticket is not None:
+            self._ticket.leave()
+
+    def _decoded(self, job: Job | Exception) -> Asked | None:
+        """Score; few rows of a compiled model at once."""
+        if self._gone:
+            return None
+        config = self._desk.config
+        if isinstance(job, Exception):
+            self.fail(job)
+            return None
+        if job.rows > config.max_rows:
+            self.fail(TooManyRows(config.max_rows))
+            return None
+        self._job = job
+        if self._desk.inline and job.call is None and job.rows <= config.inline_rows:
+            self._settled(self._desk.joiner.alone(job))
+            return None
+        try:
+            self._ticket = self._desk.batcher.submit(job, self._settled)
+        except errors.QueueFull as error:
+            self.fail(error)
+            return None
+        return self
+
+    def _settled(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Exception):
+            self.fail(outcome)
+            return
+        body, answers = outcome
+        self._desk.spool.job(self._id, self._route.name, self._job, answers)
+        self._desk.turn.add(self._deliver, Response(200, body), self._route.handler.error)
+        self._count(200, len(body), "")
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error."""
+        response = self._route.handler.error(error)
+        if response.status >= errors.SERVER:
+            cause = error.__cause__ or error
+            log.error(
+                "a request failed",
+                request_id=self._id.decode(),
+                path=self._route.path,
+                error=type(cause).__name__,
+                exc_info=error,
+            )
+        self._desk.turn.add(self._deliver, response, None)
+        self._count(response.status, len(response.body), errors.describe(error).kind)
+
+    def _count(self, status: int, sent: int, kind: str) -> None:
+        self._desk.metrics.routes[self._route.name].observe(
+            seconds=time.perf_counter() - self._started, received=self._received, status=status, sent=sent, kind=kind
+        )

@@ -1,0 +1,132 @@
+"""Heads of scoring requests, parsed once and remembered.
+
+A client sends the same line and headers with every request, to the byte. What httptools made of them the first time holds the
+next time: the same bytes, at the same place in the stream, mean the same. So a head that is plain (a POST to a scoring route of a
+body of known length, with nothing unusual about it) is looked up, not parsed. Heads that carry something new each time are parsed
+each time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import httptools
+
+from samovar.serving import ids, wire
+
+if TYPE_CHECKING:
+    from samovar.serving.config import EndpointConfig
+    from samovar.serving.jobs import Route
+    from samovar.serving.keys import Keys
+
+END = b"\r\n\r\n"
+
+_LONGEST = 64 * 2**10  # bytes of a body on this way; a longer one takes so long that the way does not matter
+_REMEMBERED = 1024  # heads; clients times the lengths of their bodies
+_MEMORABLE = 2048  # bytes of a head that is remembered, so that all of them are 2 MiB at most
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a plain head says.
+
+    Attributes:
+        route: what is asked.
+        length: bytes of the body.
+        media: the body's media type.
+        request_id: the client's own; empty when it sent none.
+        headers: names in lower case.
+    """
+
+    route: Route
+    length: int
+    media: str
+    request_id: bytes
+    headers: dict[bytes, bytes]
+
+
+class Heads:
+    """Reads heads.
+
+    Args:
+        routes: scoring routes by path.
+        config: limits; a head that breaks one is not plain, so that the ordinary way refuses it.
+        keys: who may ask.
+    """
+
+    def __init__(self, routes: dict[str, Route], config: EndpointConfig, keys: Keys) -> None:
+        self._routes = {path.encode(): route for path, route in routes.items()}
+        self._config = config
+        self._keys = keys
+        self._known: dict[bytes, Head | None] = {}
+
+    def read(self, data: bytes) -> Head | None:
+        """Return what a head says, its empty line included; None when it is not plain."""
+        try:
+            return self._known[data]
+        except KeyError:
+            head = self._plain(data)
+            if len(data) <= _MEMORABLE and not (head and head.request_id):  # an id of the client's own is new each time
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[data] = head
+            return head
+
+    def _plain(self, data: bytes) -> Head | None:
+        if len(data) > self._config.header_limit:
+            return None
+        seen = _Seen()
+        parser = httptools.HttpRequestParser(seen)
+        try:
+            parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            return None
+        headers = dict(seen.headers)
+        route = self._routes.get(seen.url)
+        length = headers.get(b"content-length", b"")
+        if (
+            route is None
+            or seen.events != (["head", "end"] if length == b"0" else ["head"])
+            or parser.get_method() != b"POST"
+            or parser.get_http_version() != "1.1"
+            or not parser.should_keep_alive()
+            or len(headers) != len(seen.headers)  # a header given twice
+            or len(headers) > self._config.header_count
+            or _UNUSUAL & headers.keys()
+            or not length.isdigit()
+            or int(length) > min(_LONGEST, self._config.body_limit)
+        ):
+            return None
+        kind, charset = wire.media_type(headers.get(b"content-type", b""))
+        media = kind.decode("latin-1")
+        if media not in route.handler.accepted or charset not in wire.UTF8 or not self._keys.admits(route.path, headers):
+            return None
+        return Head(route, int(length), media, ids.sane(headers.get(b"x-request-id", b"")), headers)
+
+
+_UNUSUAL = {b"transfer-encoding", b"expect", b"upgrade", b"content-encoding", b"trailer"}
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What httptools reports of one head."""
+
+    url: bytes = b""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.events.append("head")
+
+    def on_body(self, _body: bytes) -> None:
+        self.events.append("body")
+
+    def on_message_complete(self) -> None:
+        self.events.append("end")

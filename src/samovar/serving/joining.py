@@ -1,0 +1,88 @@
+"""Jobs scored together: one call to the model, each job its own rows back, and nobody hurt by a neighbour.
+
+Everything here is plain functions of an engine and jobs; threads and time are `samovar.serving.batcher`'s.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from samovar.scoring.engine import Engine
+    from samovar.serving.jobs import Answers, Job
+
+Outcome = tuple[bytes, "Answers"] | Exception
+"""What became of a job: the body of its answer and the answers themselves, or why there is none."""
+
+
+def key(job: Job) -> tuple[Any, ...] | None:
+    """Return what jobs must have in common to be scored together; None for a job that is scored by itself.
+
+    Params are compared as they are written: 1, 1.0 and true are equal in Python and may not be to a model.
+    """
+    if job.call is not None or not job.columns:
+        return None
+    return (job.run, len(job.columns), repr(job.params) if job.params else "")
+
+
+class Joiner:
+    """Scores jobs that share a key.
+
+    Args:
+        engine: the model.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._unaligned: set[Any] = set()
+
+    def score(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Score jobs, in order.
+
+        A call that fails is tried again in halves, down to single jobs, so that a job fails only by itself. Answers that are not
+        one a row cannot be cut: such a model is asked job by job from then on.
+        """
+        if len(jobs) == 1:
+            return [self.alone(jobs[0])]
+        first = jobs[0]
+        if first.run in self._unaligned:
+            return [self.alone(job) for job in jobs]
+        try:
+            answers = first.run(self._engine, _joined(jobs), first.params)
+            aligned = len(answers) == sum(job.rows for job in jobs)
+        except Exception:  # noqa: BLE001 - whoever caused it will meet it alone
+            middle = len(jobs) // 2
+            return self.score(jobs[:middle]) + self.score(jobs[middle:])
+        if not aligned:
+            self._unaligned.add(first.run)
+            return [self.alone(job) for job in jobs]
+        return _cut(jobs, answers)
+
+    def alone(self, job: Job) -> Outcome:
+        """Score one job by itself."""
+        try:
+            answers = job.run(self._engine, job.columns, job.params)
+            return job.write(answers), answers
+        except Exception as error:  # noqa: BLE001 - it becomes the answer
+            return error
+
+
+def _joined(jobs: Sequence[Job]) -> list[list[Any]]:
+    return [list(chain.from_iterable(parts)) for parts in zip(*(job.columns for job in jobs), strict=True)]
+
+
+def _cut(jobs: Sequence[Job], answers: Answers) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    start = 0
+    for job in jobs:
+        stop = start + job.rows
+        try:
+            own = answers.cut(start, stop)
+            outcomes.append((job.write(own), own))
+        except Exception as error:  # noqa: BLE001 - as above
+            outcomes.append(error)
+        start = stop
+    return outcomes
