@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import os
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, IPvAnyAddress, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from samovar.errors import SettingsError
@@ -87,8 +88,30 @@ class Settings(BaseSettings):
     """Longest time a replaced worker may take to answer what it has."""
     body_limit_mb: float = Field(16.0, gt=0, validation_alias=_env("SAMOVAR_BODY_LIMIT_MB"))
     """Largest request body an endpoint reads, in megabytes: 100,000 rows of a wide table."""
+    max_rows: int = Field(100_000, ge=1, validation_alias=_env("SAMOVAR_MAX_ROWS"))
+    """Largest number of rows in one request: what ``body_limit_mb`` holds when its rows are of ordinary size."""
+    batch_rows: int = Field(1024, ge=1, validation_alias=_env("SAMOVAR_BATCH_ROWS"))
+    """Rows of one call to a model when requests are joined; 1 joins none. Spreads the milliseconds that a call of pandas costs."""
+    queue_jobs: int = Field(512, ge=1, validation_alias=_env("SAMOVAR_QUEUE_JOBS"))
+    """Requests that may wait for a model before more are told to come later (429). Fewer than ``max_connections``."""
+    deadline_seconds: float = Field(30.0, gt=0, le=3600, validation_alias=_env("SAMOVAR_DEADLINE_SECONDS"))
+    """Longest time between a request and its answer (504). Half of what clients usually wait."""
+    max_connections: int = Field(1000, ge=1, validation_alias=_env("SAMOVAR_MAX_CONNECTIONS"))
+    """Connections of one worker at once. Below the 1,024 descriptors that many systems give a process."""
+    endpoint_host: IPvAnyAddress = Field(IPv4Address(LOOPBACK), validation_alias=_env("SAMOVAR_ENDPOINT_HOST"))
+    """Address that endpoints listen at. Default: this host alone. Any other demands API keys, or ``auth`` off."""
+    auth: Literal["keys", "off"] = Field("keys", validation_alias=_env("SAMOVAR_AUTH"))
+    """``keys``: endpoints ask for an API key if there is a file of them. ``off``: they ask nobody, whoever can reach them."""
+    api_keys_file: Path | None = Field(None, validation_alias=_env("SAMOVAR_API_KEYS_FILE"))
+    """File of API keys' hashes, written by `samovar keys`. None: ``home/api-keys.json``."""
+    keyless_paths: str = Field("/ping,/health,/v2/health/live,/v2/health/ready", validation_alias=_env("SAMOVAR_KEYLESS_PATHS"))
+    """Comma-separated paths that need no key. Default: probes. Add ``/metrics`` where Prometheus has no key."""
+    hang_seconds: float = Field(30.0, ge=3, le=3600, validation_alias=_env("SAMOVAR_HANG_SECONDS"))
+    """A worker whose event loop stands still for so long is replaced. Longer than the largest request takes on the loop."""
     build_seconds: float = Field(120.0, gt=0, validation_alias=_env("SAMOVAR_BUILD_SECONDS"))
     """Longest time a builder may take over one model version before it counts as failed."""
+    compile: Literal["on", "off"] = Field("on", validation_alias=_env("SAMOVAR_COMPILE"))
+    """Whether models are lowered to compiled scorers. ``off``: the native model always answers, to compare or to rule a cause out."""
     plan_cache: Path | None = Field(None, validation_alias=_env("SAMOVAR_PLAN_CACHE"))
     """Folder of plans built before. None: ``home/cache/plans``. Safe to delete at any time."""
     plan_cache_mb: float = Field(512.0, ge=0, validation_alias=_env("SAMOVAR_PLAN_CACHE_MB"))
@@ -97,6 +120,28 @@ class Settings(BaseSettings):
     """Worker processes of each endpoint. Default: one answers thousands of requests a second, and each holds the model."""
     builder_idle_seconds: float = Field(30.0, gt=0, validation_alias=_env("SAMOVAR_BUILDER_IDLE_SECONDS"))
     """How long the models' own libraries stay in memory (170 MB) after the last build. A build later than that takes 2 s longer."""
+
+    # --- prediction log ----------------------------------------------------------------------------------------------------
+    spool: Path | None = Field(None, validation_alias=_env("SAMOVAR_SPOOL"))
+    """Folder of what endpoints answered and the database has not got yet. None: ``home/spool``; on the fastest local disk there is."""
+    prediction_log: bool = Field(True, validation_alias=_env("SAMOVAR_PREDICTION_LOG"))
+    """Whether endpoints log what they answer. Without it there is no drift of live traffic and no performance by labels."""
+    spool_segment_mb: float = Field(4.0, gt=0, le=1024, validation_alias=_env("SAMOVAR_SPOOL_SEGMENT_MB"))
+    """Megabytes after which a file is closed and shipped: some 30,000 rows, which the database takes in well under a second."""
+    spool_seal_seconds: float = Field(5.0, gt=0, validation_alias=_env("SAMOVAR_SPOOL_SEAL_SECONDS"))
+    """Age at which a file is closed although it is small: half of how long an answer takes to the database."""
+    spool_fsync_seconds: float = Field(1.0, ge=0, validation_alias=_env("SAMOVAR_SPOOL_FSYNC_SECONDS"))
+    """Answers of so many seconds may be missing after the host (not the process) crashed. 0 leaves it to the kernel: about 30 s."""
+    spool_limit_mb: float = Field(1024.0, gt=0, validation_alias=_env("SAMOVAR_SPOOL_LIMIT_MB"))
+    """Megabytes that may wait for the database, for each endpoint: some eight million rows."""
+    spool_limit_days: float = Field(7.0, gt=0, validation_alias=_env("SAMOVAR_SPOOL_LIMIT_DAYS"))
+    """Days after which a file that nobody shipped is deleted, because it holds people's data; its rows are counted as lost."""
+    spool_on_full: Literal["answer", "refuse"] = Field("answer", validation_alias=_env("SAMOVAR_SPOOL_ON_FULL"))
+    """What an endpoint does that can log no more: ``answer`` and count what was lost, or ``refuse`` with 503."""
+    ship_seconds: float = Field(5.0, gt=0, validation_alias=_env("SAMOVAR_SHIP_SECONDS"))
+    """Seconds between two looks for closed files that can go to the database."""
+    prediction_log_days: float = Field(30.0, gt=0, validation_alias=_env("SAMOVAR_PREDICTION_LOG_DAYS"))
+    """Days that logged predictions stay in the database. Default: a month of labels that come late."""
 
     # --- training ----------------------------------------------------------------------------------------------------------
     train_jobs: int = Field(2, ge=1, validation_alias=_env("SAMOVAR_TRAIN_JOBS"))
@@ -145,9 +190,19 @@ class Settings(BaseSettings):
         return self.state / "run"
 
     @property
+    def keys_file(self) -> Path:
+        """The absolute path of the file of API keys."""
+        return self.api_keys_file.expanduser().absolute() if self.api_keys_file is not None else self.state / "api-keys.json"
+
+    @property
     def plan_folder(self) -> Path:
         """The absolute folder of plans built before."""
         return self.plan_cache.expanduser().absolute() if self.plan_cache is not None else self.state / "cache" / "plans"
+
+    @property
+    def spool_folder(self) -> Path:
+        """The absolute folder of the endpoints' prediction logs."""
+        return self.spool.expanduser().absolute() if self.spool is not None else self.state / "spool"
 
     @property
     def kinds(self) -> tuple[str, ...]:

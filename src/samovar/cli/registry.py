@@ -125,7 +125,7 @@ def artifact_upload(
     as_json: output.Json = False,
 ) -> None:
     """Add a file or a folder to the artifacts of a version's run."""
-    model, number = _named(version)
+    model, number = named(version)
     from samovar.pipelines import toolkit
 
     with _context() as ctx:
@@ -141,7 +141,7 @@ def artifact_download(
     as_json: output.Json = False,
 ) -> None:
     """Fetch a file or a folder of a version's run; nothing is overwritten."""
-    model, number = _named(version)
+    model, number = named(version)
     from samovar.pipelines import toolkit
 
     with _context() as ctx:
@@ -151,7 +151,7 @@ def artifact_download(
 
 def artifact_list(version: Version, *, as_json: output.Json = False) -> None:
     """List the artifacts of a version's run."""
-    model, number = _named(version)
+    model, number = named(version)
     from samovar.pipelines import toolkit
 
     with _context() as ctx:
@@ -164,7 +164,7 @@ def artifact_list(version: Version, *, as_json: output.Json = False) -> None:
     output.emit(found, show, as_json=as_json)
 
 
-def _named(text: str) -> tuple[str, int | str]:
+def named(text: str) -> tuple[str, int | str]:
     """Read ``MODEL/VERSION`` or ``MODEL@ALIAS``."""
     model, at, alias = text.partition("@")
     return (model, alias) if at and model and alias else _split(text)

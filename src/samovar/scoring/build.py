@@ -18,18 +18,32 @@ from samovar.scoring.engine import open_engine
 from samovar.scoring.plan import ScorerPlan
 
 if TYPE_CHECKING:
+    from samovar.scoring.explanation import Explanation
     from samovar.scoring.request import BuildRequest
 
 _PROBE_LIMIT = 1 * 2**20  # bytes of input example that travel with a plan
 
 
 def build(request: BuildRequest) -> ScorerPlan:
-    """Turn a model version's files into a plan that has answered its own input example.
+    """Turn a model version's files into a plan that has answered its own input example; compiled, if it can be.
 
     Raises:
         Untrusted: the files may run code and ``request.trusted`` is False.
         ModelError: the model cannot be read, does not load, or fails at its own input example.
     """
+    return _built(request)[0]
+
+
+def explained(request: BuildRequest) -> tuple[ScorerPlan, Explanation | None]:
+    """Build and say what became of the model; None for a model that is not scikit-learn's. Raises as `build`."""
+    from samovar.scoring.explain import explain  # noqa: PLC0415 - loads the compiler, which most builders need and no other process
+
+    plan, engine = _built(request)
+    return plan, None if plan.engine == "pyfunc" else explain(plan, engine)
+
+
+def _built(request: BuildRequest) -> tuple[ScorerPlan, Any]:
+    """Return the plan and the open native engine."""
     try:
         description = mlmodel.parse(request.files["MLmodel"])
     except KeyError:
@@ -37,8 +51,21 @@ def build(request: BuildRequest) -> ScorerPlan:
     draft = _draft(request, description)
     engine = open_engine(draft)
     finished = msgspec.structs.replace(draft, contract=_finish(draft, engine.classes))
-    probe.check(finished, open_engine(finished) if finished.engine == "pyfunc" else engine)
-    return finished
+    if finished.engine == "pyfunc":
+        engine = open_engine(finished)
+    probe.check(finished, engine)
+    if finished.engine == "pyfunc" or not request.compile:
+        return finished, engine
+    return _compiled(finished, engine, request), engine
+
+
+def _compiled(plan: ScorerPlan, engine: Any, request: BuildRequest) -> ScorerPlan:
+    from samovar.scoring.lowering import lower  # noqa: PLC0415 - scikit-learn, which only a builder of such a model loads
+
+    done = lower(plan, engine, request.files)
+    if done.engine == "compiled":
+        probe.check(done, open_engine(done))
+    return done
 
 
 def _draft(request: BuildRequest, description: mlmodel.MLmodel) -> ScorerPlan:

@@ -16,7 +16,7 @@ import msgspec
 
 from samovar.errors import ModelError, SamovarError, Untrusted
 from samovar.scoring import scratch
-from samovar.scoring.build import build
+from samovar.scoring.build import build, explained
 from samovar.scoring.request import BuildRequest, BuildResult
 
 if TYPE_CHECKING:
@@ -29,7 +29,14 @@ _OPEN_FILES = 1024
 
 
 def run_builder(request: BuildRequest, timeout: float = 120.0) -> ScorerPlan:
-    """Build in a process of its own.
+    """Build in a process of its own and return the plan; see `run`."""
+    plan = run(request, timeout).plan
+    assert plan is not None
+    return plan
+
+
+def run(request: BuildRequest, timeout: float = 120.0) -> BuildResult:
+    """Build in a process of its own; the result has a plan.
 
     Args:
         request: the version.
@@ -62,7 +69,7 @@ def _environment() -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def _read(done: subprocess.CompletedProcess[bytes]) -> ScorerPlan:
+def _read(done: subprocess.CompletedProcess[bytes]) -> BuildResult:
     try:
         result = msgspec.msgpack.decode(done.stdout, type=BuildResult)
     except msgspec.DecodeError:
@@ -71,14 +78,15 @@ def _read(done: subprocess.CompletedProcess[bytes]) -> ScorerPlan:
             f"The builder died ({how}) while loading the version.", remedy="Load the model by hand to see why."
         ) from None
     if result.plan is not None:
-        return result.plan
+        return result
     raise (Untrusted if result.condition == "Untrusted" else ModelError)(result.message, remedy=result.remedy)
 
 
 def answer(request: BuildRequest) -> BuildResult:
     """Build and say how it went."""
     try:
-        return BuildResult(condition="Built", plan=build(request))
+        plan, explanation = explained(request) if request.explain else (build(request), None)
+        return BuildResult(condition="Built", plan=plan, explanation=explanation)
     except Untrusted as error:
         return BuildResult(condition="Untrusted", message=error.message, remedy=error.remedy)
     except SamovarError as error:

@@ -64,6 +64,7 @@ class ScorerPlan(msgspec.Struct, frozen=True):
         predict_fn: the method that ``/invocations`` answers with (MLflow's ``pyfunc_predict_fn``).
         notes: why the engine is what it is, in one sentence.
         program: for ``compiled``: what the model was lowered to; ``files`` is empty then.
+        ties: for ``compiled``: compared rows at which the labels differ because the model is undecided between them.
     """
 
     format: int
@@ -86,6 +87,7 @@ class ScorerPlan(msgspec.Struct, frozen=True):
     predict_fn: str = "predict"
     notes: str = ""
     program: Program | None = None
+    ties: int = 0
 
 
 def encode(plan: ScorerPlan) -> bytes:

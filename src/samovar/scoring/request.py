@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from samovar.scoring.explanation import Explanation  # noqa: TC001 - msgspec reads the annotation at run time
 from samovar.scoring.plan import ScorerPlan  # noqa: TC001 - msgspec reads the annotation at run time
 
 Condition = Literal["Built", "Untrusted", "Failed"]
@@ -22,6 +23,8 @@ class BuildRequest(msgspec.Struct, frozen=True):
         label: what answers call the version: its ``semver`` tag, else ``v<version>``.
         files: every file of the model's folder, path -> bytes.
         trusted: whether a person trusted this version's code.
+        compile: whether the model may be lowered.
+        explain: whether the result shall say what it was lowered to.
     """
 
     model: str
@@ -30,6 +33,8 @@ class BuildRequest(msgspec.Struct, frozen=True):
     label: str
     files: dict[str, bytes]
     trusted: bool = False
+    compile: bool = True
+    explain: bool = False
 
 
 class BuildResult(msgspec.Struct, frozen=True):
@@ -40,9 +45,11 @@ class BuildResult(msgspec.Struct, frozen=True):
         plan: the plan when ``Built``.
         message: what is wrong, one sentence.
         remedy: what to do about it.
+        explanation: when it was asked for, of a scikit-learn model.
     """
 
     condition: Condition
     plan: ScorerPlan | None = None
     message: str = ""
     remedy: str = ""
+    explanation: Explanation | None = None

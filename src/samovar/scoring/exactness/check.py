@@ -1,0 +1,144 @@
+"""Ask both models the same rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from samovar.errors import SamovarError
+from samovar.scoring.engine import Scores
+from samovar.scoring.exactness.compare import Compared, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from samovar.scoring.engines.compiled import Runner
+    from samovar.scoring.exactness.rows import Drawer, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Both gave the same answers.
+
+    Attributes:
+        rows: how many rows were asked.
+        refused: of these, rows that both refuse.
+        ties: rows at which the labels differ because the model is undecided.
+        worst: largest absolute difference of a number.
+    """
+
+    rows: int
+    refused: int
+    ties: int
+    worst: float
+
+
+class Disagrees(Exception):
+    """They did not; the message is one sentence for people."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    rows: int = 0
+    refused: int = 0
+    compared: Compared = field(default_factory=Compared)
+
+
+def check(runner: Runner, native: Callable[[list[list[Any]]], Scores], drawer: Drawer) -> Agreement:
+    """Compare a program with the native model, in batches and row by row.
+
+    Args:
+        runner: the program.
+        native: scores columns (lists of n values, in the program's order) with the native model.
+        drawer: gives the rows.
+
+    Raises:
+        Disagrees: an answer differs, or one refuses what the other takes.
+    """
+    judge = _Judge(runner, native)
+    if drawer.example:
+        judge.compare(list(drawer.example))
+    for group in drawer.edges().values():
+        accepted = judge.compare([row for _, row in group])
+        for (position, row), good in zip(group, accepted, strict=True):
+            if good:
+                drawer.taken.setdefault(position, []).append(row[position])
+    judge.compare(drawer.drawn())
+    tally = judge.tally
+    return Agreement(tally.rows, tally.refused, tally.compared.ties, tally.compared.worst)
+
+
+class _Judge:
+    def __init__(self, runner: Runner, native: Callable[[list[list[Any]]], Scores]) -> None:
+        self._runner = runner
+        self._native = native
+        self.tally = _Tally()
+
+    def compare(self, rows: list[Row]) -> list[bool]:
+        """Compare rows; returns which of them the native model takes."""
+        parts = self._split(rows)
+        accepted = [scores is not None for scores, part in parts for _ in part]
+        for scores, part in parts:
+            self.tally.rows += len(part)
+            if scores is None:
+                self._refused(part[0])
+            else:
+                self._answered(scores, part)
+        return accepted
+
+    def _split(self, rows: list[Row]) -> list[tuple[Scores | None, list[Row]]]:
+        """Ask the native model; halve what it refuses until each refused row stands alone."""
+        try:
+            return [(self._native(_columns(rows)), rows)]
+        except SamovarError:
+            if len(rows) == 1:
+                return [(None, rows)]
+        half = len(rows) // 2
+        return [*self._split(rows[:half]), *self._split(rows[half:])]
+
+    def _refused(self, row: Row) -> None:
+        self.tally.refused += 1
+        for way in (lambda: self._runner.row(row), lambda: self._runner.batch(_columns([row]))):
+            try:
+                way()
+            except SamovarError:
+                continue
+            raise Disagrees("The lowered model answers a row that the model itself refuses.")
+
+    def _answered(self, scores: Scores, rows: list[Row]) -> None:
+        try:
+            batch = self._runner.batch(_columns(rows))
+            single = _joined([self._runner.row(row) for row in rows])
+        except SamovarError:
+            raise Disagrees("The lowered model refuses a row that the model itself answers.") from None
+        except Exception as error:
+            raise Disagrees(f"The lowered model fails at a row that the model itself answers ({type(error).__name__}).") from error
+        undecided = self._undecided(rows)
+        precision = self._runner.program.precision
+        for ours in (batch, single):
+            found = compare(scores, ours, precision, undecided)
+            self.tally.compared += found
+            if found.wrong:
+                raise Disagrees(f"The lowered model answers {found.wrong} of {len(rows)} rows differently.")
+
+    def _undecided(self, rows: list[Row]) -> np.ndarray | None:
+        answer = self._runner.program.answer
+        if answer.rule == "value" or answer.probabilities is not None:
+            return None
+        decisions = np.asarray(self._runner.value(_columns(rows), answer.label), dtype=np.float64)
+        scale = 1e-12 + 1e-9 * np.abs(decisions).max(axis=1)
+        if answer.rule == "sign":
+            return np.asarray(np.abs(decisions[:, 0]) <= 1e-9)
+        top = np.sort(decisions, axis=1)[:, -2:]
+        return np.asarray(top[:, 1] - top[:, 0] <= scale)
+
+
+def _columns(rows: Sequence[Row]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _joined(answers: list[tuple[Any, Sequence[float] | None]]) -> Scores:
+    labels, shares = zip(*answers, strict=True)
+    return Scores(list(labels), None if shares[0] is None else np.array(shares))

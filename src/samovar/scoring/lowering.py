@@ -1,0 +1,109 @@
+"""The builder's last step: a scikit-learn model's plan becomes a compiled one, if the lowered model agrees with the native one."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from samovar import logs
+from samovar.scoring.compiler import NotLowered, compile_model
+from samovar.scoring.compiler.lower import columns_of
+from samovar.scoring.engines.compiled import Runner
+from samovar.scoring.exactness import Disagrees, check
+from samovar.scoring.exactness.pools import pools
+from samovar.scoring.exactness.rows import Drawer, seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from samovar.scoring.engine import Scores
+    from samovar.scoring.engines.sklearn import SklearnEngine
+    from samovar.scoring.exactness import Agreement
+    from samovar.scoring.plan import ScorerPlan
+    from samovar.scoring.program import Column, Program
+
+log = logs.get_logger(__name__)
+
+_PROFILE = "reference_profile.json"
+_METHODS = ("predict", "predict_proba")
+_EXAMPLES = 64  # rows of the input example that are compared
+
+
+def lower(plan: ScorerPlan, engine: SklearnEngine, files: Mapping[str, bytes]) -> ScorerPlan:
+    """Return the plan with a program in the place of the model's files; else the same plan with a note that says why."""
+    try:
+        program, agreement = lowered(plan, engine, files)
+    except (NotLowered, Disagrees) as error:
+        return msgspec.structs.replace(plan, notes=f"Not compiled: {error}")
+    except Exception as error:  # a compiler that fails costs speed, never an endpoint
+        log.exception("the compiler failed", model=plan.model, version=plan.version)
+        return msgspec.structs.replace(plan, notes=f"Not compiled: the compiler failed ({type(error).__name__}).")
+    words = f"Compiled to {len(program.nodes)} operations; gave the model's own answers on {agreement.rows} rows."
+    return msgspec.structs.replace(
+        plan, engine="compiled", files={}, model_file="", program=program, ties=agreement.ties, notes=words
+    )
+
+
+def lowered(plan: ScorerPlan, engine: SklearnEngine, files: Mapping[str, bytes]) -> tuple[Program, Agreement]:
+    """Lower a model and compare the two.
+
+    Raises:
+        NotLowered: a step has no rule.
+        Disagrees: the answers differ.
+    """
+    if plan.predict_fn not in _METHODS:
+        raise NotLowered(f"The model is asked by {plan.predict_fn}.")
+    columns = columns_of(plan.signature, plan.tensor)
+    program = compile_model(engine.model, columns)
+    if bool(engine.classes) != (program.answer.probabilities is not None):
+        raise NotLowered("The model and its rule do not agree on whether it gives probabilities.")
+    try:
+        runner = Runner(program)
+    except ValueError as error:
+        raise NotLowered(f"The program cannot run: {error}.") from error
+    return program, check(runner, native(engine), _drawer(plan, engine, columns, files))
+
+
+def native(engine: SklearnEngine) -> Callable[[list[list[Any]]], Scores]:
+    """Return how the native model is asked: as the endpoint would, past the decoder."""
+    names = [column.name for column in engine._plan.signature]
+    return getattr(engine, "columns", lambda columns: engine.score(dict(zip(names, columns, strict=True))))
+
+
+def _drawer(plan: ScorerPlan, engine: SklearnEngine, columns: Sequence[Column], files: Mapping[str, bytes]) -> Drawer:
+    # The same rows each time a version is built: seeded by the model itself.
+    generator = np.random.default_rng(int(hashlib.sha256(plan.digest.encode()).hexdigest()[:8], 16))
+    optional = {index for index, column in enumerate(plan.signature) if not column.required}
+    return Drawer(
+        columns,
+        example_rows(plan, columns),
+        pools(engine.model, generator),
+        seen(files.get(_PROFILE)),
+        generator,
+        frozenset(optional),
+    )
+
+
+def example_rows(plan: ScorerPlan, columns: Sequence[Column]) -> list[list[Any]]:
+    """Return rows of the input example in the order of the columns; empty when it has none of that shape."""
+    if plan.probe:
+        found = _table(msgspec.json.decode(plan.probe), [column.name for column in columns])
+        if found:
+            return found[:_EXAMPLES]
+    names = [column.name for column in columns]
+    return [[row.get(name) for name in names] for row in plan.example if row.keys() >= set(names)]
+
+
+def _table(body: Any, names: list[str]) -> list[list[Any]]:
+    if not isinstance(body, dict):
+        return []
+    split = body.get("dataframe_split")
+    if isinstance(split, dict) and [str(name) for name in split.get("columns", ())] == names:
+        rows = split.get("data")
+    else:
+        rows = body.get("inputs", body.get("instances"))
+    good = isinstance(rows, list) and all(isinstance(row, list) and len(row) == len(names) for row in rows)
+    return [row for row in rows if not any(isinstance(cell, list | dict) for cell in row)] if good else []  # type: ignore[union-attr]
