@@ -3,68 +3,11 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from samovar.scoring.ops.base import Array, Csr, Kernel, Op
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-
-class SparseSelect(Op, frozen=True):
-    """Some positions of sparse rows, in the order given."""
-
-    positions: tuple[int, ...]
-    width: int
-
-    def open(self) -> Kernel:
-        """See `Op.open`."""
-        new = np.full(self.width, -1, dtype=np.intp)
-        new[list(self.positions)] = np.arange(len(self.positions))
-        places = {old: place for place, old in enumerate(self.positions)}
-
-        def batch(rows: Csr) -> Csr:
-            indices = new[rows.indices]
-            kept = indices >= 0
-            starts = np.concatenate(([0], np.cumsum(kept)))[rows.starts]
-            return Csr(starts, indices[kept], rows.data[kept], len(self.positions))
-
-        def row(sparse: tuple[Sequence[int], Sequence[float]]) -> tuple[list[int], list[float]]:
-            pairs = [(places[old], number) for old, number in zip(*sparse, strict=True) if old in places]
-            return [place for place, _ in pairs], [number for _, number in pairs]
-
-        return Kernel(batch, row)
-
-
-class SparseScale(Op, frozen=True):
-    """Sparse rows, each position times its factor."""
-
-    factor: Array
-
-    def open(self) -> Kernel:
-        """See `Op.open`."""
-        factor = self.factor.open()
-        factors = factor.tolist()
-        return Kernel(
-            lambda rows: Csr(rows.starts, rows.indices, rows.data * factor[rows.indices], rows.width),
-            lambda sparse: (sparse[0], [number * factors[place] for place, number in zip(*sparse, strict=True)]),
-        )
-
-
-class SparseThreshold(Op, frozen=True):
-    """Sparse rows with 1 where a number is above the threshold, which is not negative, else 0."""
-
-    threshold: float
-
-    def open(self) -> Kernel:
-        """See `Op.open`."""
-        threshold = self.threshold
-        return Kernel(
-            lambda rows: Csr(rows.starts, rows.indices, (rows.data > threshold).astype(np.float64), rows.width),
-            lambda sparse: (sparse[0], [1.0 if number > threshold else 0.0 for number in sparse[1]]),
-        )
+from samovar.scoring.ops.base import Csr, Kernel, Op
 
 
 class Stack(Op, frozen=True):

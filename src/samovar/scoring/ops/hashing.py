@@ -1,0 +1,93 @@
+"""Text into sparse rows by hashing its n-grams: MurmurHash3 (x86, 32 bits, seed 0), as scikit-learn uses it."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+from samovar.errors import RequestError
+from samovar.scoring.ops.base import Kernel, Op
+from samovar.scoring.ops.text import csr
+from samovar.scoring.ops.words import Analyzer  # noqa: TC001 - msgspec reads the annotation at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WORD = 0xFFFFFFFF
+_REMEMBERED = 100_000  # n-grams whose position is kept at hand; then it is all forgotten, so that memory stays bounded
+_LONG = 64  # characters; longer n-grams are not remembered
+
+
+class Hash(Op, frozen=True):
+    """A column of text into counts of its n-grams at positions that their hashes give.
+
+    Attributes:
+        analyzer: how a text is taken apart.
+        width: number of positions.
+        signs: whether an n-gram with a negative hash counts as -1.
+        binary: whether a position that occurs holds 1.
+    """
+
+    analyzer: Analyzer
+    width: int
+    signs: bool
+    binary: bool = False
+
+    def open(self) -> Kernel:
+        """See `Op.open`."""
+        if self.width < 1:
+            raise ValueError("a hash needs positions")
+        grams, place = self.analyzer.open(), remembered(self.width)
+        signs, binary = self.signs, self.binary
+
+        def row(text: Any) -> tuple[list[int], list[float]]:
+            sums: dict[int, float] = {}
+            for gram in grams(text):
+                position, sign = place(gram)
+                sums[position] = sums.get(position, 0.0) + (sign if signs else 1.0)
+            return [*sums], [1.0] * len(sums) if binary else [*sums.values()]
+
+        return Kernel(lambda texts: csr(map(row, texts), self.width), row)
+
+
+def remembered(width: int) -> Callable[[str], tuple[int, float]]:
+    """Return the function from an n-gram to its position and sign, which remembers those it has seen."""
+    known: dict[str, tuple[int, float]] = {}
+
+    def place(gram: str) -> tuple[int, float]:
+        found = known.get(gram)
+        if found is None:
+            try:
+                value = murmur(gram.encode())
+            except UnicodeEncodeError:
+                raise RequestError("Expected text that can be written as UTF-8.") from None
+            # the position of the least hash as scikit-learn defines it, which differs from the rule by one
+            position = (_WORD // 2 - (width - 1)) % width if value == -(2**31) else abs(value) % width
+            found = position, 1.0 if value >= 0 else -1.0
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            if len(gram) <= _LONG:
+                known[gram] = found
+        return found
+
+    return place
+
+
+def murmur(data: bytes) -> int:
+    """Return the hash as a signed number of 32 bits."""
+    value = 0
+    whole = len(data) // 4
+    for block in struct.unpack_from(f"<{whole}I", data):
+        value ^= _mixed(block)
+        value = (value << 13 | value >> 19) & _WORD
+        value = (value * 5 + 0xE6546B64) & _WORD
+    value ^= _mixed(int.from_bytes(data[4 * whole :], "little")) ^ len(data)
+    value = (value ^ value >> 16) * 0x85EBCA6B & _WORD
+    value = (value ^ value >> 13) * 0xC2B2AE35 & _WORD
+    value ^= value >> 16
+    return value - 2**32 if value >= 2**31 else value
+
+
+def _mixed(block: int) -> int:
+    block = block * 0xCC9E2D51 & _WORD
+    return (block << 15 | block >> 17) * 0x1B873593 & _WORD
