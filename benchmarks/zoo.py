@@ -54,41 +54,10 @@ ROWS = 400
 FIGURES = Path(__file__).parent.parent / "docs" / "figures" / "zoo.json"
 
 _TYPES = {"f": "double", "i": "long", "b": "boolean", "O": "string", "T": "string"}
-_WORDS = [
-    "good",
-    "bad",
-    "plot",
-    "story",
-    "actor",
-    "scene",
-    "boring",
-    "great",
-    "awful",
-    "music",
-    "slow",
-    "fast",
-    "ending",
-    "love",
-    "hate",
-    "film",
-    "movie",
-    "book",
-    "café",
-    "naïve",
-    "12",
-    "3d",
-    "the",
-    "a",
-    "of",
-    "and",
-    "to",
-    "it",
-    "was",
-    "very",
-    "not",
-    "never",
-    "always",
-]
+_WORDS = """
+good bad plot story actor scene boring great awful music slow fast ending love hate film movie book café naïve 12 3d the a of and to
+it was very not never always
+""".split()  # noqa: SIM905 - words read best as words
 
 
 @dataclass(frozen=True)
@@ -248,9 +217,9 @@ def _linear() -> Iterator[Animal]:
         linear_model.LogisticRegressionCV(cv=3, use_legacy_attributes=False, l1_ratios=(0.0,), scoring="neg_log_loss"),
         linear_model.Perceptron(random_state=0),
         discriminant_analysis.LinearDiscriminantAnalysis(),
-        neural_network.MLPClassifier((16, 8), max_iter=200, random_state=0),
+        neural_network.MLPClassifier(hidden_layer_sizes=(16, 8), max_iter=200, random_state=0),
     ):
-        yield Animal(f"StandardScaler + {type(model).__name__}", _pipe(scale(), model), flowers)
+        yield Animal(f"StandardScaler + {model}", _pipe(scale(), model), flowers)
     for model in (
         linear_model.LinearRegression(),
         linear_model.Ridge(),
@@ -261,9 +230,9 @@ def _linear() -> Iterator[Animal]:
         linear_model.BayesianRidge(),
         linear_model.HuberRegressor(max_iter=1000),
         svm.LinearSVR(random_state=0),
-        neural_network.MLPRegressor((16,), max_iter=300, random_state=0),
+        neural_network.MLPRegressor(hidden_layer_sizes=(16,), max_iter=300, random_state=0),
     ):
-        yield Animal(f"StandardScaler + {type(model).__name__}", _pipe(scale(), model), measured)
+        yield Animal(f"StandardScaler + {model}", _pipe(scale(), model), measured)
 
 
 def _selected() -> Iterator[Animal]:
@@ -321,7 +290,11 @@ def _mixed() -> Iterator[Animal]:
         yield Animal(f"{name} + HistGradientBoosting", _pipe(_columns("passthrough", encoder=encoder), boosted(max_iter=40)), shop)
     yield Animal("OneHot + RandomForest", _pipe(_columns("passthrough"), ensemble.RandomForestClassifier(40, random_state=0)), shop)
     yield Animal("OneHot + Ridge", _pipe(_columns("passthrough"), linear_model.Ridge()), spending)
-    yield Animal("OneHot + MLP", _pipe(_columns(), neural_network.MLPClassifier((12,), max_iter=200, random_state=0)), shop)
+    yield Animal(
+        "OneHot + MLP",
+        _pipe(_columns(), neural_network.MLPClassifier(hidden_layer_sizes=(12,), max_iter=200, random_state=0)),
+        shop,
+    )
     native = boosted(max_iter=40, categorical_features=[0, 1])
     ordinal = preprocessing.OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     yield Animal("Ordinal + HistGradientBoosting, categories", _pipe(_columns("passthrough", encoder=ordinal), native), shop)
