@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from samovar.scoring.compiler.errors import NotLowered
-from samovar.scoring.compiler.values import Draft, Value
+from samovar.scoring.compiler.values import Draft, Frame, Sparse, Value
 
 Transform = Callable[[Any, Value, Draft], Value]
 """Lowers a fitted transformer: reads a value, returns what ``transform`` makes of it."""
@@ -15,6 +15,7 @@ Predict = Callable[[Any, Value, Draft], None]
 """Lowers a fitted predictor: reads a value and sets ``draft.answer``."""
 
 _TRANSFORMS: dict[str, Transform] = {}
+_SPARSE: dict[str, Transform] = {}
 _PREDICTS: dict[str, Predict] = {}
 
 _Rule = TypeVar("_Rule", bound=Callable[..., Any])
@@ -23,6 +24,11 @@ _Rule = TypeVar("_Rule", bound=Callable[..., Any])
 def transform(*classes: str) -> Callable[[_Rule], _Rule]:
     """Register a rule for transformers, named ``module.Class`` as ``type(x).__module__`` gives it."""
     return _register(_TRANSFORMS, classes)
+
+
+def sparse_transform(*classes: str) -> Callable[[_Rule], _Rule]:
+    """Register a rule for transformers that are given sparse rows, which comes before the other one."""
+    return _register(_SPARSE, classes)
 
 
 def predict(*classes: str) -> Callable[[_Rule], _Rule]:
@@ -42,13 +48,17 @@ def _register(table: dict[str, Any], classes: tuple[str, ...]) -> Callable[[_Rul
 
 def lower_transform(step: Any, value: Value, draft: Draft) -> Value:
     """Apply the rule of a transformer; raises NotLowered when there is none."""
-    rule: Transform = _rule(_TRANSFORMS, step)
+    sparse = isinstance(value, Sparse) and _name(step) in _SPARSE
+    rule: Transform = _rule(_SPARSE if sparse else _TRANSFORMS, step)
+    _fits(step, value)
     return rule(step, value, draft)
 
 
 def lower_predict(step: Any, value: Value, draft: Draft) -> None:
     """Apply the rule of a predictor; raises NotLowered when there is none."""
-    _rule(_PREDICTS, step)(step, value, draft)
+    rule: Predict = _rule(_PREDICTS, step)
+    _fits(step, value)
+    rule(step, value, draft)
 
 
 def has_transform(step: Any) -> bool:
@@ -61,6 +71,26 @@ def _rule(table: dict[str, Any], step: Any) -> Any:
         return table[_name(step)]
     except KeyError:
         raise NotLowered(f"There is no rule for {type(step).__name__}.") from None
+
+
+def _fits(step: Any, value: Value) -> None:
+    """Refuse what the step itself would refuse for any row: other columns than it was fitted on."""
+    if _name(step) in _ROUTERS:
+        return
+    wanted = getattr(step, "n_features_in_", None)
+    if wanted is not None and wanted != value.width:
+        raise NotLowered(f"{type(step).__name__} was fitted on {wanted} columns and would be given {value.width}.")
+    names = getattr(step, "feature_names_in_", None)
+    if names is None or not isinstance(value, Frame) or not all(value.names):
+        return
+    if tuple(names) != value.names:
+        raise NotLowered(f"{type(step).__name__} was fitted on other column names, or in another order, than the signature's.")
+
+
+_ROUTERS = frozenset(
+    {"sklearn.pipeline.Pipeline", "sklearn.pipeline.FeatureUnion", "sklearn.compose._column_transformer.ColumnTransformer"}
+)
+"""Steps that hand the columns on to others, by name or whole."""
 
 
 def _name(step: Any) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from samovar.scoring.compiler.errors import NotLowered
-from samovar.scoring.ops import Gather
+from samovar.scoring.ops import Concat, Densify, Finite, Gather, Pick, Single, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,11 +45,27 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """A matrix of float64 with ``width`` columns, computed by value ``number``. ``single``: it holds float32 numbers."""
+    """A matrix of float64, computed by a node.
+
+    Attributes:
+        number: the value's number.
+        width: number of columns.
+        single: whether scikit-learn holds it as float32; its numbers are rounded so.
+        sparse: whether scikit-learn holds it as a sparse matrix, which some steps scale by another order of operations.
+        names: the input column behind each position, for errors; empty text where there is none. May be shorter than ``width``.
+        finite: whether no number can be NaN or infinite.
+    """
 
     number: int
     width: int
     single: bool = False
+    sparse: bool = False
+    names: tuple[str, ...] = ()
+    finite: bool = False
+
+    def name(self, position: int) -> str:
+        """Return the name of the input column behind a position."""
+        return self.names[position] if position < len(self.names) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +77,8 @@ class Sparse:
 
 
 Value = Frame | Dense | Sparse
+
+_WIDE = 4096  # sparse positions that are worth filling up: 32 KB a row
 
 
 @dataclass(slots=True)
@@ -91,8 +109,82 @@ class Draft:
         if isinstance(value, Dense):
             return value
         if isinstance(value, Sparse):
-            raise NotLowered("A step after a sparse one has no rule for sparse input.")
+            if value.width > _WIDE:
+                raise NotLowered(
+                    "A step after a sparse one has no rule for sparse input, and there are too many columns to fill up."
+                )
+            number = self.add(Densify((value.number,), value.width))
+            return Dense(number, value.width, sparse=True, finite=True)
         if "str" in value.kinds:
             raise NotLowered("A step computes with a column of text.")
-        single = all(kind == "float32" for kind in value.kinds)
-        return Dense(self.add(Gather(value.numbers)), value.width, single)
+        kinds = set(value.kinds)
+        single = "float32" in kinds and kinds <= {"float32", "bool"}  # what numpy promotes them to
+        return Dense(self.add(Gather(value.numbers)), value.width, single, names=value.names)
+
+    def apart(self, value: Value) -> Frame:
+        """Return a value as columns that are apart.
+
+        Raises:
+            NotLowered: it is sparse.
+        """
+        if isinstance(value, Frame):
+            return value
+        if isinstance(value, Sparse):
+            raise NotLowered("A step after a sparse one has no rule for sparse input.")
+        kind: ColumnKind = "float32" if value.single else "float64"
+        numbers = tuple(self.add(Pick((value.number,), position)) for position in range(value.width))
+        return Frame(numbers, tuple(map(value.name, range(value.width))), (kind,) * value.width)
+
+    def checked(self, value: Value, *, gaps: bool = False) -> Dense:
+        """Return a value as a matrix that scikit-learn's ``check_array`` let pass; ``gaps``: NaN is allowed."""
+        dense = self.dense(value)
+        if dense.finite:
+            return dense
+        number = self.add(Finite((dense.number,), tuple(map(dense.name, range(dense.width))), gaps))
+        return replace(dense, number=number, finite=not gaps)
+
+    def then(self, node: AnyOp, before: Dense, **changes: Any) -> Dense:
+        """Append a node that computes from a matrix one as scikit-learn would hold it: rounded where it is float32."""
+        number = self.add(node)
+        if before.single:
+            number = self.add(Single((number,)))
+        return replace(before, number=number, **({"finite": False} | changes))
+
+    def join(self, parts: Sequence[Value]) -> Value:
+        """Put values side by side, as ``hstack`` does."""
+        parts = [part for part in parts if part.width]
+        if not parts:
+            raise NotLowered("A step gives no column at all.")
+        if len(parts) == 1:
+            return parts[0]
+        if any(isinstance(part, Sparse) for part in parts):
+            wholes = [
+                part if isinstance(part, Sparse) else self.checked(part) for part in parts
+            ]  # NaN is lost sight of among sparse rows
+            widths, sparse = tuple(part.width for part in wholes), tuple(isinstance(part, Sparse) for part in wholes)
+            return Sparse(self.add(Stack(tuple(part.number for part in wholes), widths, sparse)), sum(widths))
+        if any(isinstance(part, Frame) and "str" in part.kinds for part in parts):
+            return _side_by_side([self.apart(part) for part in parts])
+        return self._concat(parts)
+
+    def _concat(self, parts: Sequence[Value]) -> Dense:
+        booleans = [
+            isinstance(part, Frame) and set(part.kinds) == {"bool"} for part in parts
+        ]  # they promote to what is beside them
+        wholes = [self.dense(part) for part in parts]
+        return Dense(
+            self.add(Concat(tuple(part.number for part in wholes))),
+            sum(part.width for part in wholes),
+            not all(booleans) and all(part.single or free for part, free in zip(wholes, booleans, strict=True)),
+            sparse=any(part.sparse for part in wholes),
+            names=tuple(part.name(position) for part in wholes for position in range(part.width)),
+            finite=all(part.finite for part in wholes),
+        )
+
+
+def _side_by_side(frames: Sequence[Frame]) -> Frame:
+    return Frame(
+        tuple(number for frame in frames for number in frame.numbers),
+        tuple(name for frame in frames for name in frame.names),
+        tuple(kind for frame in frames for kind in frame.kinds),
+    )

@@ -5,28 +5,108 @@ A plan names an operation by its class name, so a class that is renamed or chang
 
 from __future__ import annotations
 
+from samovar.scoring.ops.bayes import Counted, Gaussians
+from samovar.scoring.ops.bins import Bins
 from samovar.scoring.ops.checks import Finite
 from samovar.scoring.ops.columns import Concat, Gather, Pick, Select
 from samovar.scoring.ops.encode import OneHot, Ordinal
-from samovar.scoring.ops.linear import Affine, Linear, Sigmoid, Softmax, SparseLinear
+from samovar.scoring.ops.hashing import Hash
+from samovar.scoring.ops.impute import Fill, FillCell, Missing
+from samovar.scoring.ops.linear import Linear, SparseLinear
+from samovar.scoring.ops.links import Activation, Complement, LogShares, Shares, Sigmoid, Softmax
+from samovar.scoring.ops.poly import Constant, Products, Weighted
+from samovar.scoring.ops.scale import Affine, Clip, Normalize, Scale, Single, Threshold
 from samovar.scoring.ops.sparse import Stack
+from samovar.scoring.ops.text import Count
+from samovar.scoring.ops.trees import Trees, Whole
+from samovar.scoring.ops.weigh import Densify, SparseLog, SparseNorm, SparseScale, SparseSelect, SparseThreshold
 
-AnyOp = Affine | Concat | Finite | Gather | Linear | OneHot | Ordinal | Pick | Select | Sigmoid | Softmax | SparseLinear | Stack
+AnyOp = (
+    Activation
+    | Affine
+    | Bins
+    | Clip
+    | Complement
+    | Concat
+    | Constant
+    | Count
+    | Counted
+    | Densify
+    | Fill
+    | FillCell
+    | Finite
+    | Gather
+    | Gaussians
+    | Hash
+    | Linear
+    | LogShares
+    | Missing
+    | Normalize
+    | OneHot
+    | Ordinal
+    | Pick
+    | Products
+    | Scale
+    | Select
+    | Shares
+    | Sigmoid
+    | Single
+    | Softmax
+    | SparseLinear
+    | SparseLog
+    | SparseNorm
+    | SparseScale
+    | SparseSelect
+    | SparseThreshold
+    | Stack
+    | Threshold
+    | Trees
+    | Weighted
+    | Whole
+)
 """Every operation there is; msgspec reads a plan with it."""
 
 __all__ = [
+    "Activation",
     "Affine",
     "AnyOp",
+    "Bins",
+    "Clip",
+    "Complement",
     "Concat",
+    "Constant",
+    "Count",
+    "Counted",
+    "Densify",
+    "Fill",
+    "FillCell",
     "Finite",
     "Gather",
+    "Gaussians",
+    "Hash",
     "Linear",
+    "LogShares",
+    "Missing",
+    "Normalize",
     "OneHot",
     "Ordinal",
     "Pick",
+    "Products",
+    "Scale",
     "Select",
+    "Shares",
     "Sigmoid",
+    "Single",
     "Softmax",
     "SparseLinear",
+    "SparseLog",
+    "SparseNorm",
+    "SparseScale",
+    "SparseSelect",
+    "SparseThreshold",
     "Stack",
+    "Threshold",
+    "Trees",
+    "Weighted",
+    "Whole",
 ]

@@ -6,6 +6,7 @@ or a NaN is never a key: ``missing`` says what becomes of it, ``unknown`` what b
 
 from __future__ import annotations
 
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,14 +30,16 @@ def refusal(name: str) -> RequestError:
     return RequestError("Expected a value that the model knows.", path=name)
 
 
-def lookup(table: Mapping[Any, Any], missing: Any, unknown: Any) -> Callable[[Any], Any]:
-    """Return a function from a cell to its entry."""
+def lookup(table: Mapping[Any, Any], missing: Any, unknown: Any, refused: Any = REFUSE) -> Callable[[Any], Any]:
+    """Return a function from a cell to its entry; ``refused`` is that of an infinite number, which no encoder takes."""
 
     def find(value: Any) -> Any:
         found = table.get(value)
-        if found is None:
-            return missing if value is None or value != value else unknown  # noqa: PLR0124 - NaN
-        return found
+        if found is not None:
+            return found
+        if value is None or value != value:  # noqa: PLR0124 - NaN
+            return missing
+        return refused if isinstance(value, float) and isinf(value) else unknown
 
     return find
 
@@ -120,7 +123,7 @@ class Ordinal(Op, frozen=True):
     def open(self) -> Kernel:
         """See `Op.open`."""
         table = dict(zip(self.keys, self.numbers, strict=True))
-        find = lookup(table, self.missing, self.unknown)
+        find = lookup(table, self.missing, self.unknown, None)
 
         def batch(column: Any) -> np.ndarray:
             numbers = find_all(find, table, column)

@@ -2,6 +2,44 @@
 
 from __future__ import annotations
 
-from samovar.scoring.compiler.rules import linear, pipeline, scale
+from samovar.scoring.compiler.rules import (
+    bayes,
+    bins,
+    boosting,
+    compose,
+    decompose,
+    dummy,
+    encode,
+    functions,
+    impute,
+    linear,
+    neural,
+    pipeline,
+    scale,
+    search,
+    select,
+    sparse,
+    text,
+    trees,
+)
 
-__all__ = ["linear", "pipeline", "scale"]
+__all__ = [
+    "bayes",
+    "bins",
+    "boosting",
+    "compose",
+    "decompose",
+    "dummy",
+    "encode",
+    "functions",
+    "impute",
+    "linear",
+    "neural",
+    "pipeline",
+    "scale",
+    "search",
+    "select",
+    "sparse",
+    "text",
+    "trees",
+]
