@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from samovar.serving.heads import END
+from samovar.serving.heads import END, without_upgrade
 from samovar.serving.limits import LimitedProtocol
 
 if TYPE_CHECKING:
@@ -39,19 +39,21 @@ class Connection(LimitedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer a plain request; feed anything else to the ordinary way."""
+        if self._over:
+            return
         if self._busy:
             self._early.append(data)
             self.flow.pause_reading()
             return
         if self._held:
             data, self._held = self._held + data, b""
-        elif self._open or self._over or not self.is_idle():
+        elif self._open or not self.is_idle():
             super().data_received(data)
             return
         end = data.find(END) + 4
         head = self._heads.read(data[:end]) if end > 3 else None
         if head is None or self.flow.write_paused:
-            super().data_received(data)
+            super().data_received(without_upgrade(data[:end]) + data[end:] if end > 3 else data)
             return
         self._missing = end + head.length - len(data)
         if self._missing == 0:
@@ -110,6 +112,11 @@ class Connection(LimitedProtocol):
             self._leaving = True
         else:
             super().shutdown()
+
+    def refuse(self, error: Exception) -> None:
+        """See `LimitedProtocol`."""
+        self._held = b""
+        super().refuse(error)
 
     def waits_for_client(self) -> bool:
         """See `LimitedProtocol`."""

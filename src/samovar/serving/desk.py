@@ -149,7 +149,7 @@ class Asked:
             self.fail(TooManyRows(config.max_rows))
             return None
         self._job = job
-        if self._desk.inline and job.call is None and job.rows <= config.inline_rows:
+        if self._desk.inline and job.call is None and job.rows <= config.inline_rows and self._received <= _LARGE:
             self._settled(self._desk.joiner.alone(job))
             return None
         try:

@@ -8,6 +8,7 @@ each time.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,17 @@ END = b"\r\n\r\n"
 _LONGEST = 64 * 2**10  # bytes of a body on this way; a longer one takes so long that the way does not matter
 _REMEMBERED = 1024  # heads; clients times the lengths of their bodies
 _MEMORABLE = 2048  # bytes of a head that is remembered, so that all of them are 2 MiB at most
+
+
+_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n[^ \t])", re.IGNORECASE)
+
+
+def without_upgrade(head: bytes) -> bytes:
+    """Return a head without the offer of another protocol, which a server may ignore and we do.
+
+    httptools would take what follows for that protocol and lose the body: Java's client offers HTTP/2 with its first request.
+    """
+    return _UPGRADE.sub(b"", head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,7 @@ class Heads:
         seen = _Seen()
         parser = httptools.HttpRequestParser(seen)
         try:
-            parser.feed_data(data)
+            parser.feed_data(without_upgrade(data))
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return None
         headers = dict(seen.headers)

@@ -58,6 +58,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > self._limits.max_connections:
             self.refuse(errors.Crowded())
+            transport.close()  # one that lingers would take the place of the next
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser."""

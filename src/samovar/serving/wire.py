@@ -39,7 +39,7 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 class Request:
     """One request: headers now, the body when asked for."""
 
-    __slots__ = ("_receive", "headers", "id", "method", "path", "size")
+    __slots__ = ("_receive", "_untouched", "headers", "id", "method", "path", "size")
 
     def __init__(self, scope: Scope, receive: Receive, make_id: Callable[[], bytes]) -> None:
         self.method: str = scope["method"]
@@ -48,6 +48,12 @@ class Request:
         self.id = ids.sane(self.headers.get(b"x-request-id", b"")) or make_id()
         self.size = 0
         self._receive = receive
+        self._untouched = True
+
+    @property
+    def unclear(self) -> bool:
+        """Whether the client asked if it may send its body and was not told: it may send it or not, so nothing can follow."""
+        return self._untouched and b"expect" in self.headers
 
     async def body(self) -> bytes:
         """Read the body; how large it may be and how long it may take is the connection's to say.
@@ -57,6 +63,7 @@ class Request:
         """
         chunks: list[bytes] = []
         more = True
+        self._untouched = False
         while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -87,7 +94,7 @@ async def write(response: Response, request: Request, send: Send, *, closing: bo
         (b"x-request-id", request.id),
         *response.headers,
     ]
-    if closing:
+    if closing or request.unclear:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})
