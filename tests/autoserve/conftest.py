@@ -72,7 +72,7 @@ class RunningAgent:
             "preload": "numpy",
             "ample": "numpy",
             "port-base": free_port(),
-            "drain-seconds": 5,
+            "endpoint": '{"drain_seconds": 5}',
         } | options
         self.link = AgentLink(self.run_dir)
         self.process = None
@@ -98,7 +98,7 @@ class RunningAgent:
         self.process.kill()
         self.process.wait()
 
-    def serve(self, plan, alias="Production", origin=None):
+    def serve(self, plan, alias="Production", origin=None, engine=None):
         fd = memory.seal(encode(plan), name=plan.model)
         try:
             assert self.link.serve(
@@ -109,7 +109,7 @@ class RunningAgent:
                     plan.label,
                     origin or f"origin-{plan.version}",
                     plan.format,
-                    plan.engine,
+                    engine or plan.engine,
                     plan.notes,
                 ),
                 fd,

@@ -8,6 +8,8 @@ import signal
 import threading
 import time
 
+import msgspec
+
 
 class FakeServer:
     """Answers every request with its version; its plan's files say how it misbehaves."""
@@ -49,6 +51,8 @@ class FakeServer:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 last = self.leaving.is_set() or b"connection: close" in head.lower()
                 body = f"{self.plan.label} {os.getpid()}".encode()
+                if self.behaves("tells_config"):
+                    body = msgspec.json.encode(self.config)
                 close = b"Connection: close\r\n" if last else b""
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), close, body))
                 await writer.drain()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
+import threading
 
 import pytest
 
@@ -14,7 +16,7 @@ from samovar.autoserve.journal import Journal
 from samovar.autoserve.plan import Key
 from samovar.errors import ModelError, RegistryUnavailable, StoreUnavailable, Untrusted
 from samovar.registry.client import AliasState
-from samovar.scoring.plan import encode
+from samovar.scoring.plan import FORMAT, encode
 from samovar.store import decisions, events, trust
 from samovar.store.database import open_database
 
@@ -67,6 +69,7 @@ class World:
     def __init__(self, agent, fake_plan, eventually, settings):
         self.settings = settings
         self.agent = agent
+        self.fake_plan = fake_plan
         self.eventually = eventually
         self.registry = Aliases()
         self.clock = 0.0
@@ -333,3 +336,52 @@ def test_without_a_database_models_are_served_and_the_record_is_made_later(world
     world.controller.step()
     assert world.history() == [("external", None, 1)]
     assert "served" in world.events()
+
+
+def test_an_endpoint_made_anew_is_heard_when_it_fails(world):
+    """The count of its failures begins at zero again, as low as one that was heard before."""
+    world.delivery.behaviour[1] = {"broken": ""}
+    world.registry.now = {KEY: 1}
+    world.until(lambda status: status.condition == "Failed")
+    world.registry.now = {}
+    world.eventually(lambda: (world.controller.step(), world.status())[1] is None, 10, "the endpoint gone")
+    world.registry.now = {KEY: 1}
+    world.until(lambda status: status.condition == "Failed")
+
+
+def test_a_plan_of_an_earlier_samovar_is_built_again(world):
+    """Its workers answer until the new plan's do."""
+    world.registry.now = {KEY: 1}
+    before = world.ready(1)
+    old = protocol.Serve(*KEY, 1, "v1", "o1", FORMAT - 1, "compiled")
+    fd = memory.seal(encode(world.fake_plan(KEY.model, 1)), name="test")
+    world.agent.link.serve(old, fd)
+    os.close(fd)
+    world.eventually(
+        lambda: (state := world.agent.state()).pid not in {0, before.pid} and state.format == FORMAT - 1, 10, "the old plan"
+    )
+    attempts = len(world.delivery.attempts)
+    world.until(lambda _: world.agent.state().format == FORMAT)
+    assert len(world.delivery.attempts) == attempts + 1
+    assert world.ready(1).engine == "compiled"
+
+
+def test_events_are_dated_when_they_happen_and_none_is_lost_or_doubled(world):
+    """Written later, from two threads, with a database that fails once in between."""
+    began = dt.datetime.now(dt.UTC)
+    world.journal.event("early", KEY)
+    opened, world.journal._db = world.journal._db, None
+    world.journal._open = lambda: (_ for _ in ()).throw(StoreUnavailable("away"))
+    world.journal.flush()
+    late = dt.datetime.now(dt.UTC)
+    world.journal._db, world.journal._open = opened, lambda: open_database(world.settings)
+    noting = threading.Thread(target=lambda: [world.journal.event("many", KEY, number=number) for number in range(500)])
+    noting.start()
+    while noting.is_alive():
+        world.journal.flush()
+    world.journal.flush()
+    with world.db.read() as connection:
+        told = events.list_(connection, limit=1000)
+    assert [event.detail["number"] for event in reversed(told) if event.kind == "many"] == list(range(500))
+    (early,) = [event for event in told if event.kind == "early"]
+    assert began <= early.at <= late

@@ -87,6 +87,9 @@ class Controller:
         self._states: dict[Key, EndpointState] = {}
         self._heard: dict[Key, int] = {}
         self._told: dict[Key, EndpointStatus] | None = None
+        # The API's threads read the agent as the loop does, and let go what it holds.
+        self._health_lock = threading.Lock()
+        self._vanish_lock = threading.Lock()
 
     # --- the loop -------------------------------------------------------------------------------------------------------------
 
@@ -132,7 +135,8 @@ class Controller:
         return states
 
     def _hear(self, states: Mapping[Key, EndpointState]) -> None:
-        """Learn of versions that failed in the agent since the last round."""
+        """Learn of versions that failed in the agent since the last round. An endpoint that is made anew counts from zero again."""
+        self._heard = {key: count for key, count in self._heard.items() if key in states and count <= states[key].failures}
         for key, state in states.items():
             if state.failed is not None and self._heard.get(key, 0) != state.failures:
                 self._retries.note(key, state.failed, state.reason)
@@ -153,8 +157,10 @@ class Controller:
             )
             for key in {*states, *wishes}
         }
-        stoppable = self._vanishing.observe(wanted.keys(), actual.keys())
-        self._set_health(held=tuple(sorted(f"{key.model}@{key.alias}" for key in self._vanishing.held)))
+        with self._vanish_lock:
+            stoppable = self._vanishing.observe(wanted.keys(), actual.keys())
+            held = self._vanishing.held
+        self._set_health(held=tuple(sorted(f"{key.model}@{key.alias}" for key in held)))
         for key, version in wanted.items():
             self._journal.observe(key, version)
         for action in plan(wanted, actual, stoppable=stoppable, blocked=self._retries.blocked()):
@@ -198,7 +204,8 @@ class Controller:
 
     def confirm(self) -> tuple[str, ...]:
         """Let endpoints end whose aliases vanished all at once; returns their names."""
-        released = self._vanishing.confirm()
+        with self._vanish_lock:
+            released = self._vanishing.confirm()
         for key in released:
             self._journal.event("confirmed", key)
         self.wake.set()
@@ -235,10 +242,11 @@ class Controller:
         self._journal.flush()
 
     def _set_health(self, **changes: Any) -> None:
-        before = self.health
-        self.health = dataclasses.replace(before, **changes)
+        with self._health_lock:
+            before = self.health
+            after = self.health = dataclasses.replace(before, **changes)
         for what in ("registry", "agent", "held"):
-            now = getattr(self.health, what)
+            now = getattr(after, what)
             if now != getattr(before, what):
                 log.warning("health changed", **{what: now or "well"})
                 if what == "held" and now:

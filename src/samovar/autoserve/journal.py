@@ -40,6 +40,7 @@ class Journal:
         self._events: collections.deque[events.Event] = collections.deque(maxlen=_KEPT_EVENTS)
         self._complained = False
         self._opening = threading.Lock()
+        self._noting = threading.Lock()
 
     def trusted(self, model: str, version: int) -> bool:
         """Whether a person trusted the version; nobody did when the database cannot be asked."""
@@ -53,7 +54,8 @@ class Journal:
     def event(self, kind: str, key: Key | None = None, *, alarm: bool = False, **detail: Any) -> None:
         """Note an event; ``flush`` writes it."""
         model, alias = key if key is not None else ("", "")
-        self._events.append(events.Event(kind=kind, model=model, alias=alias, detail=detail, alarm=alarm))
+        with self._noting:
+            self._events.append(events.Event(kind=kind, model=model, alias=alias, detail=detail, alarm=alarm))
 
     def observe(self, key: Key, version: int | None) -> None:
         """Take note of where an alias points (None: it was deleted), and record the move if Samovar did not make it."""
@@ -67,16 +69,19 @@ class Journal:
             self._complain(error)
 
     def flush(self) -> None:
-        """Write the events that were noted; those that cannot be written stay."""
-        if not self._events:
+        """Write the events that were noted, as of when they happened; those that cannot be written stay."""
+        with self._noting:
+            pending, self._events = self._events, collections.deque(maxlen=_KEPT_EVENTS)
+        if not pending:
             return
         try:
             with self._database().begin() as connection:
-                for event in self._events:
-                    events.add(connection, event.kind, event.model, event.alias, event.detail, alarm=event.alarm)
-            self._events.clear()
+                for event in pending:
+                    events.put(connection, event)
             self._complained = False
         except SamovarError as error:
+            with self._noting:
+                self._events = collections.deque([*pending, *self._events], maxlen=_KEPT_EVENTS)
             self._complain(error)
 
     def close(self) -> None:

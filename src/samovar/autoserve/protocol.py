@@ -149,6 +149,7 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
         format: format of its plan.
         notes: why the engine is what it is, in one sentence.
         pids: all processes that answer.
+        host: address that it listens at.
     """
 
     model: str
@@ -168,6 +169,7 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
     format: int = 0
     notes: str = ""
     pids: tuple[int, ...] = ()
+    host: str = "127.0.0.1"
 
 
 # --- worker <-> agent ---------------------------------------------------------------------------------------------------------
@@ -187,6 +189,10 @@ class Changed(msgspec.Struct, frozen=True, tag="changed"):
     state: WorkerState
     reason: str = ""
     unreadable: bool = False
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat"):
+    """A worker's event loop turns. Sent every second."""
 
 
 class Drain(msgspec.Struct, frozen=True, tag="drain"):
@@ -223,6 +229,7 @@ Message = (
     | EndpointState
     | Hello
     | Changed
+    | Beat
     | Drain
     | Fork
     | Forked

@@ -44,6 +44,7 @@ class EndpointStatus(msgspec.Struct, frozen=True):
         engine: who computes the answers: ``compiled``, ``sklearn`` or ``pyfunc``; empty when nothing is served.
         notes: why the engine is what it is, in one sentence.
         pids: all processes that answer.
+        memory_mb: proportional set size of each of them, in megabytes (10^6 bytes); empty where nobody measured.
     """
 
     name: str
@@ -61,6 +62,7 @@ class EndpointStatus(msgspec.Struct, frozen=True):
     engine: str = ""
     notes: str = ""
     pids: tuple[int, ...] = ()
+    memory_mb: tuple[float, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -97,7 +99,7 @@ def describe(  # noqa: PLR0913 - both sides, and what lies between them
         wanted=wanted,
         serving=state.serving if state else None,
         label=state.label if state else "",
-        address=f"http://127.0.0.1:{state.port}" if state else "",
+        address=_url(state) if state else "",
         condition=condition,
         reason=reason,
         pid=state.pid if state else 0,
@@ -107,6 +109,12 @@ def describe(  # noqa: PLR0913 - both sides, and what lies between them
         notes=state.notes if state else "",
         pids=state.pids if state else (),
     )
+
+
+def _url(state: EndpointState) -> str:
+    """Return where this host reaches the endpoint."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(state.host, f"[{state.host}]" if ":" in state.host else state.host)  # noqa: S104
+    return f"http://{host}:{state.port}"
 
 
 def _judge(

@@ -56,9 +56,13 @@ def connect(path: Path, *, timeout: float | None) -> socket.socket:
     return client
 
 
-def send(sock: socket.socket, packet: bytes, fds: Sequence[int] = ()) -> None:
-    """Send one packet with its descriptors; raises ``OSError``. The descriptors stay the caller's."""
-    socket.send_fds(sock, [packet], list(fds), socket.MSG_NOSIGNAL)
+def send(sock: socket.socket, packet: bytes, fds: Sequence[int] = (), *, wait: bool = True) -> None:
+    """Send one packet with its descriptors, which stay the caller's.
+
+    Raises:
+        OSError: the other side left; ``BlockingIOError``: there is no room now and nobody shall ``wait``.
+    """
+    socket.send_fds(sock, [packet], list(fds), socket.MSG_NOSIGNAL | (0 if wait else socket.MSG_DONTWAIT))
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:

@@ -7,9 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import msgspec
 from pydantic import AliasChoices, SecretStr
 
 from samovar import addresses
+from samovar.autoserve import keyring
+from samovar.serving.config import EndpointConfig
 from samovar.settings import LOOPBACK
 from samovar.stack import ports
 from samovar.stack.state import Plan, Probe, Service
@@ -105,8 +108,12 @@ def _mlflow(settings: Settings, url: str, port: int) -> Service:
 
 
 def _agent(settings: Settings, env: dict[str, str]) -> Service:
-    options = [f"--run-dir={settings.run_dir}", f"--port-base={settings.endpoint_port_base}"]
-    options += [f"--drain-seconds={settings.drain_seconds}", f"--body-limit-mb={settings.body_limit_mb}"]
+    options = [f"--run-dir={settings.run_dir}", f"--port-base={settings.endpoint_port_base}", f"--host={settings.endpoint_host}"]
+    options += [f"--endpoint={endpoint_options(settings)}", f"--hang-seconds={settings.hang_seconds}"]
+    if settings.auth == "keys" and not settings.endpoint_host.is_loopback:
+        keyring.demand(settings.keys_file, str(settings.endpoint_host))
+    if settings.auth == "keys":
+        options.append(f"--keys-file={settings.keys_file}")
     options += [f"--workers={settings.workers}", f"--idle-seconds={settings.builder_idle_seconds}"]
     options += [f"--log-level={settings.log_level}", f"--log-format={settings.log_format}"]
     return Service(
@@ -115,6 +122,20 @@ def _agent(settings: Settings, env: dict[str, str]) -> Service:
         env=env,
         probe=Probe("agent", str(settings.run_dir)),
     )
+
+
+def endpoint_options(settings: Settings) -> str:
+    """Return as JSON what every endpoint is told: settings that are called like fields of `EndpointConfig`, and a few more."""
+    same = {name: getattr(settings, name) for name in EndpointConfig.__struct_fields__ if name in type(settings).model_fields}
+    told = EndpointConfig(
+        model="",
+        alias="",
+        body_limit=int(settings.body_limit_mb * 2**20),
+        exempt=tuple(path.strip() for path in settings.keyless_paths.split(",") if path.strip()),
+        open_to_all=settings.auth == "off",
+        **same,
+    )
+    return msgspec.json.encode(told).decode()
 
 
 def _controller(url: str, env: dict[str, str]) -> Service:

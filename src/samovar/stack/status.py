@@ -148,17 +148,24 @@ def _memory(plan: Plan) -> dict[str, float]:
     """Proportional set size by service, in megabytes: shared pages count once over all processes."""
     found: dict[str, float] = {}
     for identity, name in processes.marked(plan.stack).items():
-        try:
-            found[name] = found.get(name, 0.0) + psutil.Process(identity.pid).memory_full_info().pss / 1e6
-        except psutil.Error:
-            continue  # it ended while we looked
+        found[name] = found.get(name, 0.0) + _pss(identity.pid)
     return found
+
+
+def _pss(pid: int) -> float:
+    try:
+        return psutil.Process(pid).memory_full_info().pss / 1e6
+    except psutil.Error:
+        return 0.0  # it ended while we looked
 
 
 def _endpoints(settings: Settings) -> tuple[list[EndpointStatus], list[str]]:
     from samovar.autoserve import client  # noqa: PLC0415 - an HTTP client, for `samovar status` only
 
     try:
-        return client.endpoints(settings), []
+        found = client.endpoints(settings)
     except SamovarError as error:
         return [], [str(error)]
+    return [
+        msgspec.structs.replace(endpoint, memory_mb=tuple(round(_pss(pid), 1) for pid in endpoint.pids)) for endpoint in found
+    ], []

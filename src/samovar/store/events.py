@@ -45,7 +45,11 @@ def add(  # noqa: PLR0913 - the fields of an event
     alarm: bool = False,
 ) -> None:
     """Store an event that happens now."""
-    event = Event(kind=kind, model=model, alias=alias, detail=detail or {}, alarm=alarm)
+    put(connection, Event(kind=kind, model=model, alias=alias, detail=detail or {}, alarm=alarm))
+
+
+def put(connection: sa.Connection, event: Event) -> None:
+    """Store an event that happened at ``event.at``."""
     query.insert(connection, events, dataclasses.asdict(event))
 
 

@@ -17,6 +17,7 @@ from samovar.autoserve.agent.endpoint import Artifact, Endpoint, Slot
 from samovar.autoserve.agent.ledger import Ledger
 from samovar.autoserve.agent.nursery import Nursery
 from samovar.autoserve.agent.peer import Peer
+from samovar.autoserve.agent.watch import Watch
 from samovar.autoserve.agent.workers import WorkerProcess, new_token, read_known, write_known
 from samovar.autoserve.plan import Key
 from samovar.errors import SamovarError
@@ -44,9 +45,10 @@ class Agent:
         self._config = config
         self._run_dir = Path(config.run_dir)
         self._loop = asyncio.get_running_loop()
-        self._ledger = Ledger(Path(config.ledger), config.port_base)
+        self._ledger = Ledger(Path(config.ledger), config.port_base, config.host)
         self._lean = Nursery(self._loop, files.named(config, "zygote", config.preload), self._on_forked, lambda: True)
         self._ample = Nursery(self._loop, files.named(config, "ample zygote", config.ample), self._on_forked, self._ample_needed)
+        self._watch = Watch(self._loop, config, lambda: list(self._workers.values()), self._renew)
         self._endpoints: dict[Key, Endpoint] = {}
         self._workers: dict[str, WorkerProcess] = {}
         self._peers: set[Peer] = set()
@@ -68,6 +70,7 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._end, 2.0)
         self._lean.start()
+        self._watch.start()
         self._keep_task(self._complete())
         log.info("the agent is ready", adopting=len(self._awaited))
         await self._finished.wait()
@@ -107,9 +110,13 @@ class Agent:
         return any(self._nursery(worker.identity) is self._ample for worker in self._workers.values())
 
     def _register(self, identity: protocol.Identity, endpoint: Endpoint | None) -> WorkerProcess:
-        worker = WorkerProcess(identity, endpoint, self._config.drain_seconds, self._loop, self._on_gone)
+        worker = WorkerProcess(identity, endpoint, self._config.endpoint.drain_seconds, self._loop, self._on_gone)
         self._workers[identity.token] = worker
         return worker
+
+    def _renew(self) -> None:
+        for endpoint in self._endpoints.values():
+            endpoint.renew()
 
     def _keep_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -137,9 +144,13 @@ class Agent:
     def _on_message(self, peer: Peer, message: protocol.Message, fds: list[int]) -> None:
         if isinstance(message, protocol.Hello):
             self._on_hello(peer, message, fds)
-        elif isinstance(message, protocol.Changed):
+        elif isinstance(message, protocol.Changed | protocol.Beat):
             transport.close_all(fds)
-            self._on_changed(peer, message)
+            worker = next((worker for worker in self._workers.values() if worker.peer is peer), None)
+            if worker is not None:
+                worker.heard = time.monotonic()
+                if isinstance(message, protocol.Changed):
+                    self._on_changed(worker, message)
         else:
             self._keep_task(self._answer(peer, message, fds))
 
@@ -205,10 +216,7 @@ class Agent:
         worker.born(pid, pidfd)
         self._write_known()
 
-    def _on_changed(self, peer: Peer, changed: protocol.Changed) -> None:
-        worker = next((worker for worker in self._workers.values() if worker.peer is peer), None)
-        if worker is None:
-            return
+    def _on_changed(self, worker: WorkerProcess, changed: protocol.Changed) -> None:
         worker.state = changed.state
         if changed.state == "failed":
             worker.reason = changed.reason
@@ -316,6 +324,7 @@ class Agent:
                 for worker in list(self._workers.values()):
                     worker.kill()
             await asyncio.sleep(0.01)
+        self._watch.close()
         self._lean.close()
         self._ample.close()
         # A worker forked in the zygote's last moment finds no agent; the file tells it that none will come.

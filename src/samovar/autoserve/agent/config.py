@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from samovar.serving.config import EndpointConfig
+
 DEFAULT_ENTRY = "samovar.serving.server:EndpointServer"
 LEAN_PRELOAD = (
     "numpy",
@@ -36,9 +38,11 @@ class AgentConfig(msgspec.Struct, frozen=True):
         run_dir: folder of the socket and of what is known of running workers.
         ledger: file of the port ledger; outlives ``run_dir``.
         port_base: first port given to endpoints.
-        drain_seconds: longest time a replaced worker may take to answer what it has.
         load_seconds: longest time a worker may take to load its model and answer its example.
-        body_limit: largest request body, in bytes.
+        endpoint: what every endpoint is told; the worker adds which one it is.
+        host: address that endpoints listen at.
+        keys_file: file of the API keys (see `samovar.autoserve.keyring`); empty asks nobody for a key.
+        hang_seconds: a worker that answers and then shows no sign of life for so long is replaced.
         workers: worker processes of each endpoint.
         entry: dotted name of the server a worker runs, ``module:Class``.
         preload: modules the lean zygote imports.
@@ -53,9 +57,11 @@ class AgentConfig(msgspec.Struct, frozen=True):
     run_dir: str
     ledger: str
     port_base: int = 8100
-    drain_seconds: float = 10.0
     load_seconds: float = 60.0
-    body_limit: int = 16 * 1024 * 1024
+    endpoint: EndpointConfig = EndpointConfig("", "")
+    host: str = "127.0.0.1"
+    keys_file: str = ""
+    hang_seconds: float = 30.0
     workers: int = 1
     entry: str = DEFAULT_ENTRY
     preload: tuple[str, ...] = LEAN_PRELOAD

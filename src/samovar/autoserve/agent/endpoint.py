@@ -153,6 +153,14 @@ class Endpoint:
         self.candidate = Slot(artifact, self._generation)
         self._fill(self.candidate)
 
+    def renew(self) -> None:
+        """Replace the workers by others of the same version, which are told what is true now."""
+        slot = self.candidate or self.current
+        if slot is not None:
+            failed, reason = self.failed, self.reason
+            self.offer(slot.artifact.copy())
+            self.failed, self.reason = failed, reason
+
     def cancel(self) -> None:
         """Forget the version that is on its way."""
         slot, self.candidate = self.candidate, None
@@ -252,9 +260,13 @@ class Endpoint:
         if old is None:
             return
         self._retire(old)
-        if self.previous is not None:
-            self.previous.close()
-        self.previous = old.artifact
+        # The same version anew is not what the endpoint would go back to.
+        kept, given_up = (
+            (old.artifact, self.previous) if old.artifact.origin != slot.artifact.origin else (self.previous, old.artifact)
+        )
+        if given_up is not None:
+            given_up.close()
+        self.previous = kept
 
     def _revive(self, slot: Slot, reason: str, *, lived: float) -> None:
         slot.crashes = 1 if lived > STEADY_SECONDS else slot.crashes + 1
@@ -330,4 +342,5 @@ class Endpoint:
             format=artifact.format if artifact else 0,
             notes=artifact.notes if artifact else "",
             pids=pids,
+            host=str(self.listener.getsockname()[0]),
         )

@@ -15,7 +15,6 @@ from samovar.errors import Conflict, SettingsError
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOOPBACK = "127.0.0.1"
 LAST_PORT = 65_535
 
 
@@ -31,14 +30,16 @@ class Ledger:
     Args:
         path: JSON file; made when missing.
         base: first port given out.
+        host: address that endpoints listen at.
 
     Raises:
         SettingsError: the file is no ledger.
     """
 
-    def __init__(self, path: Path, base: int) -> None:
+    def __init__(self, path: Path, base: int, host: str = "127.0.0.1") -> None:
         self._path = path
         self._base = base
+        self._host = host
         self._ports = _load(path)
 
     def bind(self, key: Key) -> tuple[int, socket.socket]:
@@ -48,16 +49,17 @@ class Ledger:
 
         Raises:
             Conflict: another program holds the alias's port, or all ports are taken.
+            SettingsError: this host has not the address.
         """
         known = self._ports.get(key)
         if known is not None:
-            return known, _bind(known)
+            return known, _bind(self._host, known)
         taken = set(self._ports.values())
         for port in range(self._base, LAST_PORT + 1):
             if port in taken:
                 continue
             try:
-                listener = _bind(port)
+                listener = _bind(self._host, port)
             except Conflict:
                 continue
             self.keep(key, port)
@@ -98,15 +100,19 @@ def _load(path: Path) -> dict[Key, int]:
     return {Key(entry.model, entry.alias): entry.port for entry in entries}
 
 
-def _bind(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _bind(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Inherited by every accepted connection: without it, Nagle and delayed ACK add 40 ms to an answer.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        listener.bind((LOOPBACK, port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise SettingsError(
+                f"This host has no address {host}.", remedy="Set SAMOVAR_ENDPOINT_HOST to one of its own, or to 0.0.0.0 for all."
+            ) from None
         if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
             raise
         raise Conflict(

@@ -5,19 +5,26 @@ from __future__ import annotations
 import argparse
 import asyncio
 import fcntl
+import ipaddress
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from samovar import logs
+from samovar.autoserve import keyring
 from samovar.autoserve.agent import config as files
 from samovar.autoserve.agent.agent import Agent
 from samovar.autoserve.agent.config import AMPLE_PRELOAD, DEFAULT_ENTRY, LEAN_PRELOAD, AgentConfig
 from samovar.errors import Conflict, SamovarError, SettingsError
+from samovar.serving.config import EndpointConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+log = logs.get_logger(__name__)
 
 
 def parse(argv: Sequence[str]) -> AgentConfig:
@@ -26,9 +33,11 @@ def parse(argv: Sequence[str]) -> AgentConfig:
     parser.add_argument("--run-dir", required=True, type=Path, help="folder of the agent's socket")
     parser.add_argument("--ledger", type=Path, help="file of the port ledger (default: endpoint-ports.json beside the run folder)")
     parser.add_argument("--port-base", type=int, default=8100, help="first port given to endpoints")
-    parser.add_argument("--drain-seconds", type=float, default=10.0, help="longest time a replaced worker may take to leave")
+    parser.add_argument("--endpoint", default="{}", help="fields of EndpointConfig that differ from their defaults, as JSON")
+    parser.add_argument("--host", default="127.0.0.1", help="address that endpoints listen at")
+    parser.add_argument("--keys-file", default="", help="file of the API keys; without one nobody is asked for a key")
+    parser.add_argument("--hang-seconds", type=float, default=30.0, help="how long a worker may show no sign of life")
     parser.add_argument("--load-seconds", type=float, default=60.0, help="longest time a worker may take to load its model")
-    parser.add_argument("--body-limit-mb", type=float, default=16.0, help="largest request body, in megabytes")
     parser.add_argument("--workers", type=int, default=1, help="worker processes of each endpoint")
     parser.add_argument("--entry", default=DEFAULT_ENTRY, help="server that workers run, module:Class")
     parser.add_argument("--preload", default=",".join(LEAN_PRELOAD), help="modules that workers of compiled models find imported")
@@ -44,9 +53,11 @@ def parse(argv: Sequence[str]) -> AgentConfig:
         run_dir=str(run_dir),
         ledger=str((known.ledger or run_dir.parent / "endpoint-ports.json").absolute()),
         port_base=known.port_base,
-        drain_seconds=known.drain_seconds,
+        endpoint=_endpoint(known.endpoint),
+        host=known.host,
+        keys_file=known.keys_file,
+        hang_seconds=known.hang_seconds,
         load_seconds=known.load_seconds,
-        body_limit=int(known.body_limit_mb * 1024 * 1024),
         workers=known.workers,
         entry=known.entry,
         preload=_names(known.preload),
@@ -55,6 +66,13 @@ def parse(argv: Sequence[str]) -> AgentConfig:
         log_level=known.log_level,
         log_format=known.log_format,
     )
+
+
+def _endpoint(given: str) -> EndpointConfig:
+    try:
+        return msgspec.convert({"model": "", "alias": ""} | msgspec.json.decode(given, type=dict[str, Any]), EndpointConfig)
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"--endpoint: {error}.", remedy="Start the agent with `samovar up`.") from None
 
 
 def _names(listed: str) -> tuple[str, ...]:
@@ -89,9 +107,10 @@ async def _run(config: AgentConfig) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run an agent until it is told to end; returns the exit code."""
-    config = parse(sys.argv[1:] if argv is None else argv)
-    logs.configure("mlflow-autoserve-agent", level=config.log_level, fmt=config.log_format)
     try:
+        config = parse(sys.argv[1:] if argv is None else argv)
+        logs.configure("mlflow-autoserve-agent", level=config.log_level, fmt=config.log_format)
+        _check_bind(config)
         lock = hold_lock(Path(config.run_dir))
         asyncio.run(_run(config))
     except SamovarError as error:
@@ -99,3 +118,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     os.close(lock)
     return 0
+
+
+def _check_bind(config: AgentConfig) -> None:
+    if ipaddress.ip_address(config.host).is_loopback:
+        return
+    if config.endpoint.open_to_all:
+        log.warning("endpoints answer everybody who reaches this host, without a key", host=config.host)
+    else:
+        keyring.demand(config.keys_file, config.host)

@@ -17,8 +17,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from samovar import logs
-from samovar.autoserve import memory, protocol, transport
+from samovar.autoserve import keyring, memory, protocol, transport
 from samovar.autoserve.agent import config as agent_config
 from samovar.autoserve.agent import titles
 from samovar.autoserve.naming import endpoint_name
@@ -33,6 +35,9 @@ log = logs.get_logger(__name__)
 
 CALL_SECONDS = 0.1
 """Pause between two attempts to reach an agent: the bound on how long a new agent waits for its workers."""
+
+BEAT_SECONDS = 1.0
+"""Pause between two signs of life."""
 
 FAILED, SERVED = 3, 0
 _REASON = 500  # characters of a reason that travel
@@ -77,20 +82,32 @@ def main(identity: protocol.Identity, listener_fd: int, plan_fd: int, config: Ag
         tether.report("failed", reason)
         return FAILED
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(server.serve(listener.dup(), on_accepting=lambda: tether.accepting(server.drain)))
+        runner.run(_serve(server, listener.dup(), tether))
     return SERVED
+
+
+async def _serve(server: Server, listener: socket.socket, tether: Tether) -> None:
+    beating = asyncio.create_task(_beat(tether))
+    try:
+        await server.serve(listener, on_accepting=lambda: tether.accepting(server.drain))
+    finally:
+        beating.cancel()
+
+
+async def _beat(tether: Tether) -> None:
+    while True:
+        tether.beat()
+        await asyncio.sleep(BEAT_SECONDS)
 
 
 def make_server(config: AgentConfig, identity: protocol.Identity, plan: bytes) -> Server:
     """Build the server that ``config.entry`` names."""
     from samovar.scoring.plan import decode  # noqa: PLC0415 - imported in the worker, already loaded by the zygote
-    from samovar.serving.server import EndpointConfig  # noqa: PLC0415
 
     module, _, attribute = config.entry.partition(":")
     entry: Any = getattr(importlib.import_module(module), attribute)
-    settings = EndpointConfig(
-        model=identity.model, alias=identity.alias, body_limit=config.body_limit, drain_seconds=config.drain_seconds
-    )
+    keys = keyring.hashes(Path(config.keys_file)) if config.keys_file else ()
+    settings = msgspec.structs.replace(config.endpoint, model=identity.model, alias=identity.alias, keys=keys)
     try:
         decoded = decode(plan)
     except ValueError as error:
@@ -143,6 +160,17 @@ class Tether:
             if self._line is not None:
                 with contextlib.suppress(OSError):
                     transport.send(self._line, protocol.encode(protocol.Changed(state, reason[:_REASON], unreadable)))
+
+    def beat(self) -> None:
+        """Tell the agent that the event loop turns; called on that loop, so it never waits."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._line is not None:
+                with contextlib.suppress(OSError):  # an agent that is stopped reads nothing: this beat is lost, and does no harm
+                    transport.send(self._line, protocol.encode(protocol.Beat()), wait=False)
+        finally:
+            self._lock.release()
 
     def accepting(self, drain: Callable[[], None]) -> None:
         """Tell the agent that requests are answered from now on; ``drain`` makes the server leave."""

@@ -57,6 +57,7 @@ class WorkerProcess:
         self.reason = ""
         self.unreadable = False
         self.started = time.monotonic()
+        self.heard = 0.0  # when its event loop last gave a sign of life; 0.0 when it never did
         self._drain_seconds = drain_seconds
         self._loop = loop
         self._on_gone = on_gone
