@@ -18,7 +18,7 @@ def test_probes_answer(payments_endpoint):
     health = client.get("/health").json()
     assert health == {"status": "ok", "model": "payments", "alias": "Production", "version": 3, "label": "1.4.0"}
     version = client.get("/version").json()
-    assert (version["version"], version["run_id"], version["engine"]) == (3, "run", "sklearn")
+    assert (version["version"], version["run_id"], version["engine"]) == (3, "run", "compiled")
 
 
 @pytest.mark.parametrize(

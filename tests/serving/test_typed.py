@@ -112,34 +112,30 @@ def test_a_model_without_signature_says_so(serve, plans):
     assert client.post("/invocations", json={"dataframe_split": frame}).json() == {"predictions": [0]}
 
 
-def test_many_classes_answer_label_and_confidence():
-    """The answer's probability is the label's own."""
-    import numpy as np
-
+def decider(classes, **contract):
     from samovar.contracts.spec import ContractSpec, ModelContract, ResponseSpec
-    from samovar.scoring.engine import Scores
     from samovar.serving.protocols.decision import Decider
 
-    contract = ModelContract(ContractSpec("C", ()), ResponseSpec("R", ()), classes=("a", "b", "c"))
-    shares = np.array([[0.2, 0.7, 0.1], [0.1, 0.3, 0.6]])
-    first, second = Decider(contract, ("a", "b", "c")).decide(Scores(np.array(["b", "c"]), shares))
-    assert (first.label, first.confidence, first.positive) == ("b", 0.7, None)
-    assert (second.label, second.confidence, second.probability("a")) == ("c", 0.6, 0.1)
+    return Decider.of(ModelContract(ContractSpec("C", ()), ResponseSpec("R", ()), classes=classes, **contract), classes)
+
+
+def test_many_classes_answer_label_and_confidence():
+    """The answer's probability is the label's own."""
+    decide = decider(("a", "b", "c")).decide
+    assert decide("b", [0.2, 0.7, 0.1]) == ("b", None, 0.7, 0.7)
+    assert decide("c", [0.1, 0.3, 0.6]) == ("c", None, 0.6, 0.6)
 
 
 def test_the_positive_class_may_come_first():
     """Probability, decision and confidence speak of the contract's positive class, wherever its column is."""
-    import numpy as np
+    decide = decider(("bad", "good"), positive="bad", threshold=0.3).decide
+    assert decide("good", [0.4, 0.6]) == ("bad", True, 0.4, 0.4)
+    assert decide("good", [0.1, 0.9]) == ("good", False, 0.9, 0.1)
 
-    from samovar.contracts.spec import ContractSpec, ModelContract, ResponseSpec
-    from samovar.scoring.engine import Scores
-    from samovar.serving.protocols.decision import Decider
 
-    contract = ModelContract(ContractSpec("C", ()), ResponseSpec("R", ()), classes=("bad", "good"), positive="bad", threshold=0.3)
-    scores = Scores(np.array(["good", "good"]), np.array([[0.4, 0.6], [0.1, 0.9]]))
-    first, second = Decider(contract, ("bad", "good")).decide(scores)
-    assert (first.label, first.positive, first.confidence, first.probability("")) == ("bad", True, 0.4, 0.4)
-    assert (second.label, second.positive, second.confidence, second.probability("good")) == ("good", False, 0.9, 0.9)
+def test_without_a_threshold_the_model_decides():
+    """A model may know a threshold of its own."""
+    assert decider(("no", "yes"), positive="yes").decide("yes", [0.7, 0.3]) == ("yes", True, 0.3, 0.3)
 
 
 def test_answers_are_json_of_the_declared_types(payments_endpoint):

@@ -9,17 +9,17 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import astuple
 
 from samovar.contracts.words import expected
 from samovar.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from samovar.contracts.spec import ContractSpec, FieldSpec
 
@@ -32,7 +32,45 @@ _UNKNOWN = "Object contains unknown field"
 
 
 class _Refused(Exception):
-    """A value that the struct let through breaks its field."""
+    """A value that the struct let through breaks its field.
+
+    Attributes:
+        field: the field's position.
+        row: the row's position.
+    """
+
+    def __init__(self, field: int = 0) -> None:
+        self.field = field
+        self.row: int | None = None
+
+
+class _Reader:
+    """Decoders of one struct.
+
+    Args:
+        contract: the row.
+        exact: whether only values are taken that need no change: integers written as integers. It is faster, and refuses more.
+    """
+
+    def __init__(self, contract: ContractSpec, *, exact: bool) -> None:
+        row = _struct(contract, exact=exact)
+        rows = msgspec.defstruct("Rows", [("rows", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
+        self.one: Any = msgspec.json.Decoder(row).decode
+        self.list: Any = msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]
+        self.wrapped: Any = msgspec.json.Decoder(rows).decode
+        finishers = [(index, _finisher(field, exact=exact)) for index, field in enumerate(contract.fields)]
+        self._finish = tuple((index, finish) for index, finish in finishers if finish is not None)
+        self.values: Callable[[Any], Sequence[Any]] = self._finished if self._finish else astuple
+
+    def _finished(self, decoded: Any) -> Sequence[Any]:
+        row = list(astuple(decoded))
+        for index, finish in self._finish:
+            if (value := row[index]) is not None:
+                try:
+                    row[index] = finish(value)
+                except _Refused:
+                    raise _Refused(index) from None
+        return row
 
 
 class RowDecoder:
@@ -46,51 +84,64 @@ class RowDecoder:
         self.contract = contract
         self._names = tuple(field.name for field in contract.fields)
         self._fields = {field.name: field for field in contract.fields}
-        row = _struct(contract)
-        rows = msgspec.defstruct("Rows", [("rows", list[row])], forbid_unknown_fields=True)  # type: ignore[valid-type]
-        self._one: Any = msgspec.json.Decoder(row)
-        self._list: Any = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
-        self._wrapped: Any = msgspec.json.Decoder(rows)
-        self._finish = tuple((field.name, finish) for field in contract.fields if (finish := _finisher(field)) is not None)
-        getter = attrgetter(*(f"f{index}" for index in range(len(self._names))))
-        self._values: Callable[[Any], tuple[Any, ...]] = getter if len(self._names) > 1 else lambda row: (getter(row),)
+        self._exact = _Reader(contract, exact=True)
+        self._full = _Reader(contract, exact=False)
 
     def one(self, body: bytes) -> dict[str, Any]:
-        """Decode one row, a JSON object.
+        """Decode one row, a JSON object, by field names; raises as ``values``."""
+        return dict(zip(self._names, self.values(body), strict=True))
+
+    def many(self, body: bytes) -> list[dict[str, Any]]:
+        """Decode rows by field names; takes and raises what ``rows`` does."""
+        return [dict(zip(self._names, row, strict=True)) for row in self.rows(body)]
+
+    def values(self, body: bytes) -> Sequence[Any]:
+        """Decode one row, a JSON object, into the fields' values in order; null, or what was left out, is None.
 
         Raises:
             RequestError: the body is no such row; ``path`` names the contract's field, the message what was expected.
         """
+        try:  # what most clients send: one pass, and nothing left to do
+            return self._exact.values(self._exact.one(body))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Refused):
+            pass
         try:
-            return self._row(self._one.decode(body), None)
+            return self._full.values(self._full.one(body))
+        except _Refused as refused:
+            raise self._error(self._names[refused.field], "") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._refuse(error)
 
-    def many(self, body: bytes) -> list[dict[str, Any]]:
+    def rows(self, body: bytes) -> list[Sequence[Any]]:
         """Decode rows: a JSON array of objects, or ``{"rows": [...]}``.
 
         Raises:
-            RequestError: as ``one``; the path starts with ``rows[<index>]``.
+            RequestError: as ``values``; the path starts with ``rows[<index>]``.
         """
-        decoder, unwrap = (self._wrapped, True) if body.lstrip()[:1] == b"{" else (self._list, False)
+        wrapped = body.lstrip()[:1] == b"{"
         try:
-            decoded = decoder.decode(body)
+            return self._rows(self._exact, body, wrapped=wrapped)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _Refused):
+            pass
+        try:
+            return self._rows(self._full, body, wrapped=wrapped)
+        except _Refused as refused:
+            raise self._error(self._names[refused.field], _prefix(refused.row)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._refuse(error, many=True)
-        rows = decoded.rows if unwrap else decoded
-        if not rows:
-            raise RequestError("Expected at least one row.", path="rows")
-        return [self._row(row, index) for index, row in enumerate(rows)]
 
-    def _row(self, decoded: Any, index: int | None) -> dict[str, Any]:
-        row = dict(zip(self._names, self._values(decoded), strict=True))
-        for name, finish in self._finish:
-            if (value := row[name]) is not None:
-                try:
-                    row[name] = finish(value)
-                except _Refused:
-                    raise self._error(name, _prefix(index)) from None
-        return row
+    def _rows(self, reader: _Reader, body: bytes, *, wrapped: bool) -> list[Sequence[Any]]:
+        decoded = reader.wrapped(body).rows if wrapped else reader.list(body)
+        if not decoded:
+            raise RequestError("Expected at least one row.", path="rows")
+        rows = []
+        for index, row in enumerate(decoded):
+            try:
+                rows.append(reader.values(row))
+            except _Refused as refused:
+                refused.row = index
+                raise
+        return rows
 
     def _refuse(self, error: Exception, *, many: bool = False) -> NoReturn:
         if not isinstance(error, msgspec.ValidationError):
@@ -123,11 +174,11 @@ def _prefix(index: int | None) -> str:
     return "" if index is None else f"rows[{index}]"
 
 
-def _struct(contract: ContractSpec) -> Any:
+def _struct(contract: ContractSpec, *, exact: bool) -> Any:
     """Make the struct; attributes are f0, f1, ... because a column's name need not be an identifier."""
     fields: list[Any] = []
     for index, field in enumerate(contract.fields):
-        kind = _type(field)
+        kind = _type(field, exact=exact)
         if field.may_be_null:
             kind = kind | None
         fields.append((f"f{index}", kind) if field.required else (f"f{index}", kind, None))
@@ -135,10 +186,11 @@ def _struct(contract: ContractSpec) -> Any:
     return msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, kw_only=True, gc=False)
 
 
-def _type(field: FieldSpec) -> Any:
+def _type(field: FieldSpec, *, exact: bool) -> Any:
     match field.dtype:
         case "int":
-            return Annotated[int, _int_bounds(field)] | Annotated[float, Meta(ge=-_EXACT, le=_EXACT)]
+            whole: Any = Annotated[int, _int_bounds(field)]
+            return whole if exact else whole | Annotated[float, Meta(ge=-_EXACT, le=_EXACT)]
         case "float":
             return Annotated[float, _float_bounds(field)]
         case "bool":
@@ -174,9 +226,11 @@ def _float_bounds(field: FieldSpec) -> Meta:
     return meta
 
 
-def _finisher(field: FieldSpec) -> Callable[[Any], Any] | None:
+def _finisher(field: FieldSpec, *, exact: bool) -> Callable[[Any], Any] | None:
     """Return what is left to do with a decoded value, None where nothing is."""
     match field.dtype:
+        case "int" if exact and field.choices is None:
+            return None
         case "int":
             bounds = _int_bounds(field)
             return _integer(bounds.ge, bounds.le, frozenset(field.choices) if field.choices is not None else None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from samovar.errors import ModelError, RequestError
-from samovar.scoring import invocations
+from samovar.scoring.forms import reader
 
 if TYPE_CHECKING:
     from samovar.scoring.engine import Engine
@@ -53,7 +53,7 @@ def check(plan: ScorerPlan, engine: Engine) -> None:
     """
     try:
         if plan.probe:
-            engine.invoke(invocations.parse_json(plan.probe))
+            reader.ask(engine, plan, plan.probe)
         if plan.example and plan.contract.contract.fields and plan.example[0].keys() >= _features(plan):
             engine.score({name: [row.get(name) for row in plan.example] for name in plan.example[0]})
     except (RequestError, ModelError) as error:

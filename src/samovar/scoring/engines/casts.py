@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from samovar.errors import RequestError
+from samovar.scoring.forms.kinds import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,18 +18,6 @@ if TYPE_CHECKING:
     from samovar.scoring.plan import SignatureColumn
 
 _EXACT = 2.0**53  # beyond it a float no longer says which integer it means
-
-WORDS = {
-    "boolean": "true or false",
-    "integer": "a 32-bit integer",
-    "long": "an integer",
-    "float": "a number",
-    "double": "a number",
-    "string": "a string",
-    "binary": "base64 text",
-    "datetime": "an ISO 8601 time",
-}
-"""What each of MLflow's column types takes, in words."""
 
 
 def cast(series: pd.Series[Any], spec: SignatureColumn) -> pd.Series[Any]:

@@ -9,16 +9,18 @@ column that the signature calls optional may be left out: a scikit-learn model t
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from samovar.errors import RequestError
-from samovar.scoring.engines.casts import WORDS, cast
+from samovar.scoring.engines.casts import cast
+from samovar.scoring.forms.kinds import WORDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from samovar.scoring.engine import Call
     from samovar.scoring.plan import ScorerPlan, SignatureColumn
 
@@ -181,37 +183,3 @@ _FORMS: dict[str, Callable[[Any, ScorerPlan], Any]] = {
     "inputs": _inputs,
     "csv": _csv,
 }
-
-
-# --- rows of the contract ------------------------------------------------------------------------------------------------------
-
-
-def of_rows(rows: Any, plan: ScorerPlan) -> Any:
-    """Return the model's input for rows that already keep the contract: a mapping of columns, a polars or a pandas frame."""
-    kinds = {spec.name: spec.type for spec in plan.signature if spec.name}
-    kinds = kinds or {field.name: _KINDS[field.dtype] for field in plan.contract.contract.features}
-    present = rows if isinstance(rows, Mapping) else rows.columns
-    frame = pd.DataFrame({name: _typed(rows[name], kind) for name, kind in kinds.items() if name in present})
-    return frame if plan.tensor is None else frame.to_numpy().astype(plan.tensor.dtype)
-
-
-_KINDS = {"int": "long", "float": "double", "str": "string", "bool": "boolean", "datetime": "datetime"}
-
-
-def _typed(column: Any, kind: str) -> Any:
-    values = column if isinstance(column, list | tuple) else _plain(column)
-    match kind:
-        case "double" | "float":
-            return np.asarray(values, dtype=np.float64 if kind == "double" else np.float32)
-        case "long" | "integer":
-            array = np.asarray(values, dtype=np.float64) if any(v is None or v != v for v in values) else np.asarray(values)  # noqa: PLR0124 - NaN
-            return array if array.dtype.kind == "f" else array.astype(np.int64 if kind == "long" else np.int32)
-        case "datetime":
-            return pd.to_datetime(pd.Series(values), utc=True).dt.tz_localize(None).astype("datetime64[ns]")
-        case _:
-            return pd.Series(values) if len(values) else pd.Series(values, dtype=object)
-
-
-def _plain(column: Any) -> Any:
-    """Return a polars or pandas series as a list or an array."""
-    return column.to_list() if hasattr(column, "to_list") else list(column)

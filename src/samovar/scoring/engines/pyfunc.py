@@ -14,9 +14,10 @@ from samovar.errors import ModelError, RequestError, SamovarError, Untrusted
 from samovar.scoring import scratch, trust
 from samovar.scoring.engine import Call, Scores
 from samovar.scoring.engines import answers, frames
+from samovar.scoring.engines.tables import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from samovar.contracts.spec import Scalar
@@ -29,6 +30,7 @@ class PyfuncEngine:
     def __init__(self, plan: ScorerPlan, model: Any) -> None:
         self._plan = plan
         self._model = model
+        self._tables = Tables(plan)
         self._plain = bool(plan.signature or plan.tensor)
 
     @property
@@ -36,9 +38,22 @@ class PyfuncEngine:
         """The contract's classes: a pyfunc model does not name its own."""
         return self._plan.contract.classes
 
+    @property
+    def inline(self) -> bool:
+        """Never: what a model does is its own affair."""
+        return False
+
+    def columns(self, columns: Sequence[Sequence[Any]]) -> Scores:
+        """See `samovar.scoring.engine.Engine`."""
+        return self._scores(self._call(self._tables.of_columns(columns), None))
+
+    def predict(self, columns: Sequence[Sequence[Any]], params: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """See `samovar.scoring.engine.Engine`; a model that does not give one value a row gives what it gives."""
+        return answers.builtin(self._call(self._tables.of_columns(columns), params))  # type: ignore[no-any-return]
+
     def score(self, rows: Any, params: Mapping[str, Any] | None = None) -> Scores:
         """See `samovar.scoring.engine.Engine`."""
-        return self._scores(self._call(frames.of_rows(rows, self._plan), params))
+        return self._scores(self._call(self._tables.of_rows(rows, fill=False), params))
 
     def predict_raw(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """See `samovar.scoring.engine.Engine`."""

@@ -12,9 +12,10 @@ from samovar.errors import ModelError, RequestError, SamovarError, Untrusted
 from samovar.scoring import contents, trust
 from samovar.scoring.engine import Call, Scores
 from samovar.scoring.engines import answers, frames
+from samovar.scoring.engines.tables import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from samovar.contracts.spec import Scalar
     from samovar.scoring.plan import ScorerPlan
@@ -44,19 +45,40 @@ class SklearnEngine:
     def __init__(self, plan: ScorerPlan, model: Any) -> None:
         self._plan = plan
         self._model = model
+        self._tables = Tables(plan)
         self._classes = class_labels(model)
         self._one_call = bool(self._classes) and _chooses_the_likeliest(model)
         if not callable(getattr(model, plan.predict_fn, None)):
             raise ModelError(f"The model has no method {plan.predict_fn}.", remedy="Log it with a pyfunc_predict_fn that it has.")
 
     @property
+    def model(self) -> Any:
+        """The fitted estimator: the builder lowers it."""
+        return self._model
+
+    @property
     def classes(self) -> tuple[Scalar, ...]:
         """Class labels in the order of the probability columns."""
         return self._classes
 
+    @property
+    def inline(self) -> bool:
+        """Never: one call takes about a millisecond."""
+        return False
+
+    def columns(self, columns: Sequence[Sequence[Any]]) -> Scores:
+        """See `samovar.scoring.engine.Engine`."""
+        return self._scores(self._tables.of_columns(columns))
+
+    def predict(self, columns: Sequence[Sequence[Any]], params: Mapping[str, Any] | None = None) -> Sequence[Any]:  # noqa: ARG002
+        """See `samovar.scoring.engine.Engine`."""
+        return answers.builtin(self._call(self._plan.predict_fn, self._tables.of_columns(columns)))  # type: ignore[no-any-return]
+
     def score(self, rows: Any, params: Mapping[str, Any] | None = None) -> Scores:  # noqa: ARG002 - scikit-learn takes none
         """See `samovar.scoring.engine.Engine`."""
-        data = frames.of_rows(rows, self._plan)
+        return self._scores(self._tables.of_rows(rows, fill=True))
+
+    def _scores(self, data: Any) -> Scores:
         if not self._classes:
             return Scores(np.asarray(self._call("predict", data)))
         shares = np.asarray(self._call("predict_proba", data))

@@ -2,40 +2,100 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from samovar.scoring import invocations
+from samovar.scoring.forms.reader import Reader
+from samovar.serving import errors
+from samovar.serving.jobs import Job
 from samovar.serving.protocols import params
+from samovar.serving.protocols.answers import Predictions, Scored
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from samovar.scoring.engine import Engine
     from samovar.scoring.plan import ScorerPlan
+    from samovar.serving.jobs import Answers, Row
+    from samovar.serving.wire import Response
 
 ACCEPTED = ("application/json", "text/csv")
 
+_SCORED = ("predict", "predict_proba")
+"""Methods whose answers are the labels or the probabilities of a compiled model."""
+
 
 class Invocations:
-    """Answers ``/invocations``."""
+    """Answers ``/invocations``; a `samovar.serving.jobs.Handler`.
+
+    Args:
+        plan: the version.
+        engine: who answers.
+    """
+
+    accepted: tuple[str, ...] = ACCEPTED
 
     def __init__(self, plan: ScorerPlan, engine: Engine) -> None:
-        self._defaults = plan.params
-        self._engine = engine
+        self._plan = plan
+        self._reader = Reader(plan)
+        self._run = _scored if engine.inline and plan.predict_fn in _SCORED else _predicted
+        self._write = _write_shares if plan.predict_fn == "predict_proba" else _write_labels
+        self.quick: Callable[[bytes], Row | None] | None = None
+        if self._run is _scored and self._reader.row is not None and not plan.params:
+            self.quick = _quick(self._reader.row, engine, shares=plan.predict_fn == "predict_proba")
 
-    def answer(self, body: bytes, content_type: str) -> bytes:
-        """Answer one body.
+    def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:  # noqa: ARG002 - one shape for all protocols
+        """See `samovar.serving.jobs.Handler`."""
+        parsed = self._reader.csv(body) if media == "text/csv" else self._reader.json(body)
+        given = params.complete(parsed.params, self._plan.params)
+        if parsed.call is None:
+            return Job(parsed.columns, len(parsed.columns[0]), self._run, self._write, params=given)
+        call = replace(parsed.call, params=given)
+        return Job(
+            (), 1, lambda engine, _columns, _params: Predictions(engine.invoke(call)), _write_labels, call=call, params=given
+        )
 
-        Raises:
-            RequestError: the body or the rows are wrong.
-            ModelError: the model failed.
-        """
-        call = (invocations.parse_csv if content_type == "text/csv" else invocations.parse_json)(body)
-        call = params.complete(call, self._defaults)
-        return msgspec.json.encode({"predictions": self._engine.invoke(call)}, enc_hook=_encode)
+    def error(self, error: Exception) -> Response:
+        """See `samovar.serving.jobs.Handler`."""
+        return errors.answer(error)[0]
 
 
-def _encode(value: Any) -> Any:
+def _quick(read: Callable[[bytes], Sequence[Any] | None], engine: Any, *, shares: bool) -> Callable[[bytes], Row | None]:
+    """Return a function that answers a body of one row."""
+    score, encode = engine.row, msgspec.json.Encoder(enc_hook=_plain).encode
+
+    def quick(body: bytes) -> Row | None:
+        values = read(body)
+        if values is None:
+            return None
+        label, probabilities = score(values)
+        answer = probabilities if shares else label
+        return b'{"predictions":[%b]}' % encode(answer), values, None, label, probabilities
+
+    return quick
+
+
+def _scored(engine: Engine, columns: Sequence[Sequence[Any]], _params: Mapping[str, Any]) -> Answers:
+    return Scored.of(engine.columns(columns))
+
+
+def _predicted(engine: Engine, columns: Sequence[Sequence[Any]], params: Mapping[str, Any]) -> Answers:
+    return Predictions(engine.predict(columns, params))
+
+
+def _write_labels(answers: Any) -> bytes:
+    values = answers.labels if isinstance(answers, Scored) else answers.values
+    return msgspec.json.encode({"predictions": values}, enc_hook=_plain)
+
+
+def _write_shares(answers: Any) -> bytes:
+    values = answers.shares if isinstance(answers, Scored) else answers.values
+    return msgspec.json.encode({"predictions": values}, enc_hook=_plain)
+
+
+def _plain(value: Any) -> Any:
     """Write a number class of a library that the engine let through."""
     if hasattr(value, "item"):
         return value.item()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from samovar.errors import RequestError
@@ -10,21 +9,16 @@ from samovar.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from samovar.scoring.engine import Call
-
 _WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a string", list: "a list", dict: "an object"}
 
 
-def complete(call: Call, defaults: Mapping[str, Any]) -> Call:
-    """Return the call with the signature's params: sent ones over defaults; others are ignored, as mlflow does.
+def complete(sent: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the signature's params: sent ones over defaults; others are ignored, as mlflow does.
 
     Raises:
         RequestError: a param has another type than its default.
     """
-    if not defaults:
-        return replace(call, params={}) if call.params else call
-    merged = {name: _same_type(name, call.params.get(name, default), default) for name, default in defaults.items()}
-    return replace(call, params=merged)
+    return {name: _same_type(name, sent.get(name, default), default) for name, default in defaults.items()}
 
 
 def _same_type(name: str, value: Any, default: Any) -> Any:

@@ -2,88 +2,122 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from samovar.contracts.decode import RowDecoder
 from samovar.errors import NotFound
-from samovar.serving.protocols.decision import Decided, Decider
+from samovar.scoring.forms.kinds import inputs_of
+from samovar.serving import errors
+from samovar.serving.jobs import Job
+from samovar.serving.protocols.answers import Scored
+from samovar.serving.protocols.verdict import Writer
 
 if TYPE_CHECKING:
-    from samovar.contracts.spec import AnswerField, AnswerSource, Dtype
+    from collections.abc import Callable, Mapping, Sequence
+
     from samovar.scoring.engine import Engine
     from samovar.scoring.plan import ScorerPlan
+    from samovar.serving.jobs import Answers, Row
+    from samovar.serving.wire import Response
 
 ACCEPTED = ("application/json",)
 
-Row = dict[str, Any]
-Writer = Callable[[Row, Decided, str], Any]
+_NO_ROWS = "This model has no signature with named columns, so there are no typed requests."
 
 
 class Typed:
-    """Answers ``/predict`` and ``/batch_predict``."""
+    """What both routes share.
+
+    Args:
+        plan: the version.
+        engine: who answers.
+    """
 
     def __init__(self, plan: ScorerPlan, engine: Engine) -> None:
-        self._engine = engine
-        self._decider = Decider(plan.contract, engine.classes)
-        self._columns = [field.name for field in plan.contract.contract.features]
-        self._decoder = RowDecoder(plan.contract.contract) if self._columns else None
-        self._fields = [(field.name, _writer(field, plan.label)) for field in plan.contract.response.fields]
+        contract = plan.contract.contract
+        names = [field.name for field in contract.fields]
+        self.writer = Writer(plan, engine.classes)
+        self.typed = bool(contract.features)
+        self.key = names.index(contract.key.name) if contract.key is not None else None
+        # A column that the contract does not have is optional in the signature, or the model would not have answered its example.
+        self.places = [names.index(column.name) if column.name in names else None for column in inputs_of(plan)]
+        self._decoder = RowDecoder(contract)
 
-    def one(self, body: bytes) -> bytes:
-        """Answer one row.
-
-        Raises:
-            RequestError: the row breaks the contract, or the model does not take its values.
-            ModelError: the model failed.
-            NotFound: the model has no column signature, hence no typed rows.
-        """
-        return msgspec.json.encode(self._answers([self._rows().one(body)])[0])
-
-    def many(self, body: bytes) -> bytes:
-        """Answer many rows, in their order; raises as ``one``."""
-        return msgspec.json.encode({"predictions": self._answers(self._rows().many(body))})
-
-    def _rows(self) -> RowDecoder:
-        if self._decoder is None:
-            raise NotFound(
-                "This model has no signature with named columns, so there are no typed requests.",
-                remedy="Use /invocations, or log the model with a signature.",
-            )
+    @property
+    def decoder(self) -> RowDecoder:
+        """The contract's decoder; raises NotFound when the model has no typed rows."""
+        if not self.typed:
+            raise NotFound(_NO_ROWS, remedy="Use /invocations, or log the model with a signature.")
         return self._decoder
 
-    def _answers(self, rows: Sequence[Row]) -> list[Row]:
-        scores = self._engine.score({name: [row[name] for row in rows] for name in self._columns})
-        now = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
-        return [
-            {name: write(row, decided, now) for name, write in self._fields}
-            for row, decided in zip(rows, self._decider.decide(scores), strict=True)
-        ]
+    def job(self, rows: Sequence[Sequence[Any]], write: Callable[[Any], bytes]) -> Job:
+        """Return the job of some rows of the contract."""
+        fields = list(zip(*rows, strict=True))
+        gaps = [None] * len(rows)
+        columns = [gaps if place is None else fields[place] for place in self.places]
+        return Job(columns, len(rows), self.score, write, keys=None if self.key is None else fields[self.key])
+
+    def score(self, engine: Engine, columns: Sequence[Sequence[Any]], _params: Mapping[str, Any]) -> Answers:
+        """Ask the engine."""
+        return Scored.of(engine.columns(columns), self.writer.decided)
 
 
-def _writer(field: AnswerField, version: str) -> Writer:
-    """Return how one field of the answer is made."""
-    writers: dict[AnswerSource, Writer] = {
-        "echo": lambda row, _decided, _now: row.get(field.of),
-        "label": lambda _row, decided, _now: _as(field.dtype, decided.label),
-        "decision": lambda _row, decided, _now: decided.positive,
-        "probability": lambda _row, decided, _now: decided.probability(field.of),
-        "confidence": lambda _row, decided, _now: decided.confidence,
-        "model_version": lambda _row, _decided, _now: version,
-        "prediction_time": lambda _row, _decided, now: now,
-    }
-    return writers[field.source]
+class One:
+    """Answers ``/predict``; a `samovar.serving.jobs.Handler`."""
+
+    accepted: tuple[str, ...] = ACCEPTED
+
+    def __init__(self, typed: Typed, engine: Engine) -> None:
+        self._typed = typed
+        ready = engine.inline and typed.typed and None not in typed.places
+        self.quick: Callable[[bytes], Row | None] | None = _quick(typed, engine) if ready else None
+
+    def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:  # noqa: ARG002 - one shape for all protocols
+        """See `samovar.serving.jobs.Handler`."""
+        row, writer = self._typed.decoder.values(body), self._typed.writer
+        return self._typed.job([row], lambda answers: writer.one(row, answers.labels[0], answers.shares and answers.shares[0])[0])
+
+    def error(self, error: Exception) -> Response:
+        """See `samovar.serving.jobs.Handler`."""
+        return errors.answer(error)[0]
 
 
-_PYTHON: dict[Dtype, Callable[[Any], Any]] = {"int": int, "float": float, "str": str, "bool": bool}
+class Many:
+    """Answers ``/batch_predict``; a `samovar.serving.jobs.Handler`."""
+
+    accepted: tuple[str, ...] = ACCEPTED
+    quick: Callable[[bytes], Row | None] | None = None
+
+    def __init__(self, typed: Typed) -> None:
+        self._typed = typed
+
+    def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:  # noqa: ARG002 - one shape for all protocols
+        """See `samovar.serving.jobs.Handler`."""
+        rows, writer = self._typed.decoder.rows(body), self._typed.writer
+        return self._typed.job(rows, lambda answers: writer.many(rows, answers.labels, answers.shares))
+
+    def error(self, error: Exception) -> Response:
+        """See `samovar.serving.jobs.Handler`."""
+        return errors.answer(error)[0]
 
 
-def _as(dtype: Dtype, value: Any) -> Any:
-    """Write a label in the answer's type; a label that does not fit it is written as it is."""
-    try:
-        return _PYTHON.get(dtype, lambda same: same)(value)
-    except (TypeError, ValueError):
-        return value
+def _quick(typed: Typed, engine: Any) -> Callable[[bytes], Row | None]:
+    """Return the whole way of one row, without a job."""
+    decode, score, write, key, features = typed.decoder.values, engine.row, typed.writer.one, typed.key, _picking(typed.places)
+
+    def quick(body: bytes) -> Row | None:
+        row = decode(body)
+        values = features(row)
+        label, shares = score(values)
+        answer, decided = write(row, label, shares)
+        return answer, values, None if key is None else row[key], decided, shares
+
+    return quick
+
+
+def _picking(places: Sequence[Any]) -> Callable[[Any], Sequence[Any]]:
+    """Return a function from a row of the contract to the values that the model sees."""
+    if len(places) == 1:
+        return lambda row: (row[places[0]],)
+    return itemgetter(*places)

@@ -1,0 +1,88 @@
+"""Answers to rows, in the two shapes that protocols write: what a model's pyfunc gives, and decisions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from samovar.scoring.engine import Scores
+
+    Decide = Callable[[Any, Sequence[float] | None], Any]
+
+
+class Predictions:
+    """What a model's ``predict`` gave: one value a row, or something else that only the whole request can be answered with.
+
+    Args:
+        values: builtin data.
+    """
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        """Return the number of rows; 0 for what is no list of answers, which no request has rows for."""
+        return len(self.values) if isinstance(self.values, list) else 0
+
+    def cut(self, start: int, stop: int) -> Predictions:
+        """Return the answers to some of the rows."""
+        return Predictions(self.values[start:stop])
+
+    def logged(self, index: int) -> tuple[Any, Sequence[float] | None]:
+        """Return the label of a row, or the probabilities where those are the answer."""
+        value = self.values[index]
+        return (None, value) if isinstance(value, list) else (value, None)
+
+
+class Scored:
+    """Labels and probabilities, as builtin data.
+
+    Args:
+        labels: n labels.
+        shares: n lists of probabilities; None when the model gives none.
+        decide: from a label and its probabilities to the label that is answered; None where that is the model's own.
+    """
+
+    __slots__ = ("_decide", "labels", "shares")
+
+    def __init__(self, labels: list[Any], shares: list[list[float]] | None, decide: Decide | None = None) -> None:
+        self.labels = labels
+        self.shares = shares
+        self._decide = decide
+
+    @classmethod
+    def of(cls, scores: Scores, decide: Decide | None = None) -> Scored:
+        """Take an engine's scores."""
+        shares = scores.probabilities
+        return cls(_plain(scores.labels), None if shares is None else _plain(shares), decide)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.labels)
+
+    def cut(self, start: int, stop: int) -> Scored:
+        """Return the answers to some of the rows."""
+        return Scored(self.labels[start:stop], None if self.shares is None else self.shares[start:stop], self._decide)
+
+    def logged(self, index: int) -> tuple[Any, Sequence[float] | None]:
+        """Return the label that row ``index`` was answered with, and its probabilities."""
+        label, shares = self.labels[index], None if self.shares is None else self.shares[index]
+        return label if self._decide is None else self._decide(label, shares), shares
+
+    def all_logged(self) -> tuple[list[Any], list[list[float]] | None]:
+        """Return ``logged`` of all rows at once, as two lists: the prediction log's way for many."""
+        decide, shares = self._decide, self.shares
+        if decide is None:
+            return self.labels, shares
+        each: Sequence[Any] = [None] * len(self.labels) if shares is None else shares
+        return [decide(label, share) for label, share in zip(self.labels, each, strict=True)], shares
+
+
+def _plain(values: Any) -> list[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else list(values)
