@@ -46,13 +46,14 @@ class Connection(LimitedProtocol):
             self.flow.pause_reading()
             return
         if self._held:
-            data, self._held = self._held + data, b""
+            data = self._held + data
         elif self._open or not self.is_idle():
             super().data_received(data)
             return
         end = data.find(END) + 4
         head = self._heads.read(data[:end]) if end > 3 else None
         if head is None or self.flow.write_paused:
+            self._held = b""
             super().data_received(without_upgrade(data[:end]) + data[end:] if end > 3 else data)
             return
         self._missing = end + head.length - len(data)
@@ -61,16 +62,19 @@ class Connection(LimitedProtocol):
         elif self._missing > 0:
             self._hold(data)
         else:
+            self._held = b""
             super().data_received(data)
 
     def _hold(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
+        if not self._held:
+            self._unset_keepalive_if_required()
+            self._headed, self._since = True, self.loop.time()
         self._held = data
-        self._headed, self._since = True, self.loop.time()
 
     def _score(self, head: Head, body: bytes) -> None:
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
+        self._held = b""
         self._busy = self._active = True
         self._id = head.request_id or self.front.make_id()
         self._asked = self._desk.ask(head.route, body, head.media, head.headers, self._id, self._answer)
