@@ -6,6 +6,9 @@ import msgspec
 import pytest
 
 from samovar import settings as settings_module
+from samovar.autoserve import keyring
+from samovar.errors import SettingsError
+from samovar.serving.config import EndpointConfig
 from samovar.stack import ports
 from samovar.stack.services import make_plan
 
@@ -63,3 +66,46 @@ def test_our_own_address_exported_in_the_shell_names_no_other_server(load, host)
 def test_stacks_are_told_apart(load):
     """Two of them on one machine must not end each other's processes."""
     assert make_plan(load(), PORTS).stack != make_plan(load(), PORTS).stack
+
+
+def _endpoint(plan):
+    option = next(word for word in _service(plan, "agent").argv if word.startswith("--endpoint="))
+    return msgspec.json.decode(option.removeprefix("--endpoint="), type=EndpointConfig)
+
+
+def test_endpoints_are_told_their_defaults_where_nothing_is_set(load, tmp_path):
+    """A default stands in the settings and in the endpoint's own configuration: they must be the same."""
+    told = _endpoint(make_plan(load(), PORTS))
+    folders = {"spool_dir": str(tmp_path / "spool"), "metrics_dir": str(tmp_path / "run" / "metrics")}
+    assert told == EndpointConfig("", "", **folders)
+
+
+def test_endpoints_are_told_what_is_set(load):
+    """Also where the setting speaks in megabytes and days."""
+    told = _endpoint(
+        make_plan(
+            load(
+                body_limit_mb=1,
+                max_rows=7,
+                deadline_seconds=2,
+                keyless_paths="/ping, /metrics",
+                prediction_log=False,
+                spool_limit_days=1,
+            ),
+            PORTS,
+        )
+    )
+    assert (told.body_limit, told.max_rows, told.deadline_seconds, told.exempt) == (2**20, 7, 2.0, ("/ping", "/metrics"))
+    assert (told.spool_dir, told.spool_limit_seconds) == ("", 86400.0)
+
+
+def test_an_address_that_strangers_reach_demands_keys_before_anything_starts(load):
+    """A key, or the word that none is wanted."""
+    with pytest.raises(SettingsError, match="samovar keys add"):
+        make_plan(load(endpoint_host="0.0.0.0"), PORTS)
+    assert _endpoint(make_plan(load(endpoint_host="0.0.0.0", auth="off"), PORTS)).open_to_all
+    settings = load(endpoint_host="0.0.0.0")
+    keyring.add(settings.keys_file, "shop")
+    plan = make_plan(settings, PORTS)
+    assert f"--keys-file={settings.keys_file}" in _service(plan, "agent").argv
+    assert not _endpoint(plan).open_to_all

@@ -37,21 +37,25 @@ class Delivery:
         trusted: whether a person trusted a version.
         cache: plans that were built before.
         build_seconds: longest time of a build.
+        compile: whether models may be lowered to compiled scorers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom it asks, and how a build is made
         self,
         registry: Callable[[], Registry],
         agent: AgentLink,
         trusted: Callable[[str, int], bool],
         cache: PlanCache,
         build_seconds: float,
+        *,
+        compile: bool = True,  # noqa: A002 - what the setting and the request call it
     ) -> None:
         self._registry = registry
         self._agent = agent
         self._trusted = trusted
         self._cache = cache
         self._build_seconds = build_seconds
+        self._compile = compile
 
     def bring(self, key: Key, number: int, *, wished: Callable[[], bool]) -> None:
         """Have the agent serve a version; a version that is no longer wished for when it is ready is dropped.
@@ -73,6 +77,7 @@ class Delivery:
                 label=version.label,
                 files=fetch_files(registry, version),
                 trusted=self._trusted(key.model, number),
+                compile=self._compile,
             )
         )
         try:

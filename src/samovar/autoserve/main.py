@@ -63,7 +63,7 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal]:
     journal = Journal(lambda: open_database(settings), registries.current)
     agent = AgentLink(settings.run_dir)
     cache = PlanCache(settings.plan_folder, int(settings.plan_cache_mb * 1e6))
-    delivery = Delivery(registries, agent, journal.trusted, cache, settings.build_seconds)
+    delivery = Delivery(registries, agent, journal.trusted, cache, settings.build_seconds, compile=settings.compile == "on")
     return Controller(registries, agent, delivery, journal), journal
 
 

@@ -133,6 +133,11 @@ def endpoint_options(settings: Settings) -> str:
         body_limit=int(settings.body_limit_mb * 2**20),
         exempt=tuple(path.strip() for path in settings.keyless_paths.split(",") if path.strip()),
         open_to_all=settings.auth == "off",
+        spool_dir=str(settings.spool_folder) if settings.prediction_log else "",
+        spool_segment_bytes=int(settings.spool_segment_mb * 2**20),
+        spool_limit_bytes=int(settings.spool_limit_mb * 2**20),
+        spool_limit_seconds=settings.spool_limit_days * 86400,
+        metrics_dir=str(settings.run_dir / "metrics"),
         **same,
     )
     return msgspec.json.encode(told).decode()

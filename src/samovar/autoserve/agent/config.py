@@ -39,7 +39,7 @@ class AgentConfig(msgspec.Struct, frozen=True):
         ledger: file of the port ledger; outlives ``run_dir``.
         port_base: first port given to endpoints.
         load_seconds: longest time a worker may take to load its model and answer its example.
-        endpoint: what every endpoint is told; the worker adds which one it is.
+        endpoint: what every endpoint is told; the worker adds which one it is, also to the folders.
         host: address that endpoints listen at.
         keys_file: file of the API keys (see `samovar.autoserve.keyring`); empty asks nobody for a key.
         hang_seconds: a worker that answers and then shows no sign of life for so long is replaced.

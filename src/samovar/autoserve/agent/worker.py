@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from samovar.autoserve.agent.config import AgentConfig
+    from samovar.scoring.plan import ScorerPlan
+    from samovar.serving.config import EndpointConfig
 
 log = logs.get_logger(__name__)
 
@@ -102,18 +104,33 @@ async def _beat(tether: Tether) -> None:
 
 def make_server(config: AgentConfig, identity: protocol.Identity, plan: bytes) -> Server:
     """Build the server that ``config.entry`` names."""
-    from samovar.scoring.plan import decode  # noqa: PLC0415 - imported in the worker, already loaded by the zygote
-
     module, _, attribute = config.entry.partition(":")
     entry: Any = getattr(importlib.import_module(module), attribute)
-    keys = keyring.hashes(Path(config.keys_file)) if config.keys_file else ()
-    settings = msgspec.structs.replace(config.endpoint, model=identity.model, alias=identity.alias, keys=keys)
+    server: Server = entry(_decoded(plan), endpoint_config(config, identity))
+    return server
+
+
+def endpoint_config(config: AgentConfig, identity: protocol.Identity) -> EndpointConfig:
+    """Return what all endpoints are told, and what is this one's: its name, the keys of now, and its own folders."""
+    name = endpoint_name(identity.model, identity.alias)
+    told = config.endpoint
+    return msgspec.structs.replace(
+        told,
+        model=identity.model,
+        alias=identity.alias,
+        keys=keyring.hashes(Path(config.keys_file)) if config.keys_file else (),
+        spool_dir=str(Path(told.spool_dir, name)) if told.spool_dir else "",
+        metrics_dir=str(Path(told.metrics_dir, name)) if told.metrics_dir else "",
+    )
+
+
+def _decoded(plan: bytes) -> ScorerPlan:
+    from samovar.scoring.plan import decode  # noqa: PLC0415 - imported in the worker, already loaded by the zygote
+
     try:
-        decoded = decode(plan)
+        return decode(plan)
     except ValueError as error:
         raise UnreadablePlan(str(error)) from None
-    server: Server = entry(decoded, settings)
-    return server
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
