@@ -37,6 +37,7 @@ from sklearn import (
     svm,
     tree,
 )
+from threadpoolctl import threadpool_limits
 
 from samovar.contracts.answers import default_response
 from samovar.contracts.signature import from_columns
@@ -366,7 +367,7 @@ def _ensembles() -> Iterator[Animal]:
 def visit(animal: Animal) -> dict[str, Any]:
     """Fit one pipeline, lower it and compare the two; returns what became of it."""
     frame, target = animal.data()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # as a builder does; two busy teams of threads wait for each other
         warnings.simplefilter("ignore")
         model = animal.model.fit(frame, target)
         began = time.perf_counter()

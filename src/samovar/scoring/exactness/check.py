@@ -60,7 +60,7 @@ def check(runner: Runner, native: Callable[[list[list[Any]]], Scores], drawer: D
     judge = _Judge(runner, native)
     if drawer.example:
         judge.compare(list(drawer.example))
-    for group in drawer.edges().values():
+    for group in (*drawer.edges().values(), drawer.categories()):
         accepted = judge.compare([row for _, row in group])
         for (position, row), good in zip(group, accepted, strict=True):
             if good:
@@ -78,7 +78,7 @@ class _Judge:
 
     def compare(self, rows: list[Row]) -> list[bool]:
         """Compare rows; returns which of them the native model takes."""
-        parts = self._split(rows)
+        parts = self._split(rows) if rows else []
         accepted = [scores is not None for scores, part in parts for _ in part]
         for scores, part in parts:
             self.tally.rows += len(part)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from samovar.scoring.program import Column
 
 _DRAWN = 768  # rows; thresholds and categories meet in most pairs
+_CATEGORIES = 64  # of all columns together; each is tried in every column of text
 _WIDE = 24  # columns that get edges of their own: of a wide table the first ones
 _LONGEST = 60  # words of a drawn text
 
@@ -105,6 +106,18 @@ class Drawer:
                 groups.setdefault((column.kind, order), []).append((position, row))
         return groups
 
+    def categories(self) -> list[tuple[int, Row]]:
+        """Return rows with one of the model's categories each: which column takes it, only the model knows."""
+        base = self.base()
+        found = []
+        for position, column in enumerate(self.columns[:_WIDE]):
+            if column.kind == "str":
+                for text in self.pools.texts[:_CATEGORIES]:
+                    row = list(base)
+                    row[position] = text
+                    found.append((position, row))
+        return found
+
     def base(self) -> Row:
         """Return a row that the model should take."""
         return list(self.example[0]) if self.example else [self._usual(index) for index in range(len(self.columns))]
@@ -116,8 +129,7 @@ class Drawer:
     def _cell(self, index: int, row: int) -> Any:
         chance = self.generator.random()
         if chance < 0.05 and self.taken.get(index):
-            options = self.taken[index]
-            return options[int(self.generator.integers(len(options)))]
+            return self._of(self.taken[index])
         if chance < 0.3 and self.example:
             return self.example[row % len(self.example)][index]
         return self._special(index) if chance < 0.65 else self._usual(index)
@@ -128,7 +140,7 @@ class Drawer:
         known = self.known.get(column.name)
         if column.kind == "str":
             values = known.values if known is not None and known.values else ()
-            return values[int(self.generator.integers(len(values)))] if values else self._text()
+            return self._of(values) if values else self._special(index)
         if known is not None and len(known.edges) > 1:
             return _fit(self.generator.uniform(known.edges[0], known.edges[-1]), column.kind)
         return _fit(self.generator.normal(0.0, 10.0 ** self.generator.integers(-1, 4)), column.kind)
@@ -137,18 +149,17 @@ class Drawer:
         """Draw what the model treats specially."""
         kind = self.columns[index].kind
         if kind == "str":
-            return self._text()
+            return self._of(self.taken[index]) if self.taken.get(index) and not self.pools.words else self._text()
         if not self.pools.numbers:
             return self._usual(index)
         return _fit(self.pools.numbers[int(self.generator.integers(len(self.pools.numbers)))], kind)
 
     def _text(self) -> str:
         if self.pools.words:
-            count = int(self.generator.integers(_LONGEST))
-            return " ".join(self._of(self.pools.words) for _ in range(count))
-        return self._of(self.pools.texts) if self.pools.texts else f"text {int(self.generator.integers(100))}"
+            return " ".join(self._of(self.pools.words) for _ in range(int(self.generator.integers(_LONGEST))))
+        return f"text {int(self.generator.integers(100))}"
 
-    def _of(self, values: Sequence[str]) -> str:
+    def _of(self, values: Sequence[Any]) -> Any:
         return values[int(self.generator.integers(len(values)))]
 
 
