@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -84,10 +84,10 @@ class Sum:
         return np.asarray(self._base + total / self._divisor)
 
     def _in_order(self, leaves: np.ndarray) -> np.ndarray:
-        total: Any = np.tile(self._base, (len(leaves), 1))
+        total: np.ndarray = np.tile(self._base, (len(leaves), 1))
         for turn, tree in enumerate(leaves.T):
             if self._own:
-                total += np.stack([column.take(tree) for column in self._columns], axis=1)
+                total[:] += np.stack([column.take(tree) for column in self._columns], axis=1)
             else:
                 total[:, turn % self._outputs] += self._columns[0].take(tree)
         return np.asarray(total / self._kind(self._divisor), dtype=np.float64)

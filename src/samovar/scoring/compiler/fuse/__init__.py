@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from samovar.scoring.compiler.fuse import unused
+from samovar.scoring.compiler.fuse import trees, unused
 
 if TYPE_CHECKING:
     from samovar.scoring.program import Program
 
-_PASSES = (unused.drop,)
+_PASSES = (trees.read_columns, unused.drop)
 
 
 def fuse(program: Program) -> Program:

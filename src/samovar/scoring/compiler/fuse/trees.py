@@ -1,0 +1,50 @@
+"""Let trees read columns through the encoders before them, so that no matrix is made."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from samovar.scoring.ops.columns import Concat, Gather
+from samovar.scoring.ops.encode import OneHot, Ordinal
+from samovar.scoring.ops.trees import Trees, Whole, part_width
+
+if TYPE_CHECKING:
+    from samovar.scoring.ops.base import Op
+    from samovar.scoring.ops.trees import Part
+    from samovar.scoring.program import Program
+
+
+def read_columns(program: Program) -> Program:
+    """Return the program with trees that read what stands before a concatenation, a gathering or an encoder."""
+    nodes = tuple(_near(program, node) if isinstance(node, Trees) else node for node in program.nodes)
+    return program if nodes == program.nodes else msgspec.structs.replace(program, nodes=nodes)
+
+
+def _near(program: Program, trees: Trees) -> Trees:
+    if len(trees.parts) != 1 or not isinstance(trees.parts[0], Whole):
+        return trees
+    sources = _sources(program, trees.inputs[0])
+    rest = trees.widths[0] - sum(part_width(part) for _, part in sources if part is not None)
+    unknown = [number for number, part in sources if part is None]
+    if len(unknown) == len(sources) or len(unknown) > 1:
+        return trees  # nothing to gain, or it is not known where each value's positions begin
+    parts = [(number, Whole((number,), rest) if part is None else part) for number, part in sources]
+    inputs = tuple(dict.fromkeys(chain.from_iterable(part.inputs for _, part in parts)))
+    places = {number: place for place, number in enumerate(inputs)}
+    moved = tuple(msgspec.structs.replace(part, inputs=tuple(places[number] for number in part.inputs)) for _, part in parts)
+    return msgspec.structs.replace(trees, inputs=inputs, parts=moved)
+
+
+def _sources(program: Program, number: int) -> list[tuple[int, Part | None]]:
+    """Return the values that a value is made of, side by side, each with how it is read; None where it is read as it is."""
+    node: Op = program.nodes[number - len(program.columns)]
+    match node:
+        case Concat():
+            return list(chain.from_iterable(_sources(program, inner) for inner in node.inputs))
+        case Gather() | OneHot() | Ordinal():
+            return [(number, node)]
+        case _:
+            return [(number, None)]
