@@ -8,10 +8,10 @@ STAMP := $(VENV)/.installed
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo up down status check format test e2e accept bench-loop wheel clean
+.PHONY: help install lock demo up down status check format test e2e accept bench bench-serving bench-loop wheel clean
 
 help: ## Show this help
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Create .venv with everything this repository needs
 
@@ -61,6 +61,12 @@ e2e: $(STAMP) ## The whole stack: the demo, its mutations, faults
 
 accept: $(STAMP) ## Long and statistical measurements; writes docs/figures/*.json
 	$(BIN)/python benchmarks/accept.py
+
+bench: bench-serving ## The serving benchmark, its table and picture put into the documentation
+	$(BIN)/python -m benchmarks.serving.publish
+
+bench-serving: $(STAMP) ## Endpoints beside mlflow models serve and FastAPI; writes build/bench/serving.json
+	$(BIN)/python -m benchmarks.serving $(ARGS)
 
 bench-loop: $(STAMP) ## Time and memory of the demo; writes build/bench/loop.json
 	$(BIN)/python benchmarks/loop.py
