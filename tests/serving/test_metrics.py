@@ -1,11 +1,12 @@
 """The metrics of DESIGN's promises, read as Prometheus reads them."""
 
-import math
 import re
 
 import pytest
 
-from samovar.serving.metrics import Histogram, labels
+from samovar.serving import errors
+from samovar.serving.exposition import labels
+from samovar.serving.metrics import Metrics
 
 ROW = {"transaction_id": "t-1", "amount": 120.0, "hour": 3, "channel": "web"}
 _LINE = re.compile(r"^(?P<name>[a-z_]+)(?P<labels>\{.*\})? (?P<value>[-+0-9.einfa]+)$")
@@ -52,7 +53,7 @@ def test_only_our_own_failures_are_errors(serve, plans):
     client.post("/predict", json=good | {"hour": 13})
     client.get("/ping")
     series = scrape(client)
-    own = '{model="failing",alias="Production",endpoint="/predict"'
+    own = '{model="failing",alias="Production",version="3",endpoint="/predict"'
     assert series["api_request_duration_seconds_count", own + "}"] == 3
     assert series["api_errors_total", own + "}"] == 1
     assert series["samovar_errors_total", own + ',kind="bad_request"}'] == 1
@@ -65,7 +66,7 @@ def test_sizes_and_version_are_told(serve, plans):
     request = client.build_request("POST", "/predict", json=ROW)
     answer = client.send(request)
     series = scrape(client)
-    own = '{model="payments",alias="Production",endpoint="/predict"}'
+    own = '{model="payments",alias="Production",version="3",endpoint="/predict"}'
     assert series["api_request_size_bytes_sum", own] == len(request.content)
     assert series["api_response_size_bytes_sum", own] == len(answer.content)
     (info,) = total(series, "model_info")
@@ -75,19 +76,34 @@ def test_sizes_and_version_are_told(serve, plans):
 
 def test_a_histogram_is_cumulative():
     """Buckets count everything up to their bound, the bound included, and end with +Inf = count."""
-    histogram = Histogram((0.1, 1.0))
-    for value in (0.05, 0.1, 0.5, 7.0):
-        histogram.observe(value)
-    lines = list(histogram.lines("x", {"a": "b"}))
-    assert lines[:3] == ['x_bucket{a="b",le="0.1"} 2', 'x_bucket{a="b",le="1"} 3', 'x_bucket{a="b",le="+Inf"} 4']
-    assert math.isclose(float(lines[3].split()[-1]), 7.65)
-    assert lines[4] == 'x_count{a="b"} 4'
+    metrics = Metrics({"model": "m"}, ["/predict"], {"version": "1"}, errors.KINDS)
+    for rows in (1, 2, 2, 3, 70_000):
+        metrics.batch(1, rows)
+    text = metrics.render().decode()
+    found = [line.split("} ")[1] for line in text.splitlines() if line.startswith("samovar_batch_rows")]
+    assert found == ["1", "3", *["4"] * 11, "5", "70008", "5"]
+
+
+def test_one_table_counts_for_both_sizes():
+    """Bytes received and sent are counted by one addition, and come out as two histograms."""
+    metrics = Metrics({}, ["/predict"], {"version": "1"}, errors.KINDS)
+    for received, sent in ((256, 10), (257, 300), (20_000_000, 300)):
+        metrics.routes["/predict"].observe(seconds=0.001, received=received, status=200, sent=sent)
+    lines = dict(line.rsplit(" ", 1) for line in metrics.render().decode().splitlines() if not line.startswith("#"))
+
+    def bucket(name, bound):
+        return lines[f'{name}_bucket{{version="1",endpoint="/predict",le="{bound}"}}']
+
+    assert [bucket("api_request_size_bytes", bound) for bound in ("256", "1024", "16777216", "+Inf")] == ["1", "2", "2", "3"]
+    assert [bucket("api_response_size_bytes", bound) for bound in ("256", "1024", "+Inf")] == ["1", "3", "3"]
+    assert lines['api_request_size_bytes_sum{version="1",endpoint="/predict"}'] == "20000513"
+    assert lines['api_response_size_bytes_sum{version="1",endpoint="/predict"}'] == "610"
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb"])
 def test_hostile_model_names_do_not_break_the_format(name):
     """MLflow accepts nearly any model name; a label value is escaped."""
-    text = labels({"model": name})
+    text = labels([("model", name)])
     assert "\n" not in text
     value = text[len('{model="') : -2]
     assert value.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\") == name

@@ -56,7 +56,8 @@ class Desk:
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to take requests; in the process and on the loop that serve."""
         self.turn = Turn(loop, self.spool)
-        self.batcher = Batcher(self._engine, self.config, loop, lambda _jobs, _rows: None)
+        self.batcher = Batcher(self._engine, self.config, loop, self.metrics.batch)
+        self.metrics.refresh = lambda: self.metrics.queue.set(self.batcher.waiting)
         self.decoder: Beside[Job] = Beside("decoder", loop)
 
     def close(self) -> None:
@@ -64,6 +65,12 @@ class Desk:
         self.batcher.close()
         self.decoder.close()
         self.spool.close()
+        self.metrics.close()
+
+    def tick(self) -> None:
+        """Called about once a second."""
+        self.spool.tick()
+        self.metrics.refresh()
 
     def ask(  # noqa: PLR0913, PLR0917 - one request, without an object for it
         self,
@@ -101,7 +108,7 @@ class Desk:
 class Asked:
     """One request that takes more than a quick look."""
 
-    __slots__ = ("_deliver", "_desk", "_gone", "_id", "_job", "_received", "_route", "_started", "_ticket")
+    __slots__ = ("_deliver", "_desk", "_gone", "_id", "_job", "_open", "_received", "_route", "_started", "_ticket")
 
     def __init__(  # noqa: PLR0913, PLR0917 - one request
         self, desk: Desk, route: Route, request_id: bytes, deliver: Callable[[Response], None], started: float, received: int
@@ -114,6 +121,8 @@ class Asked:
         self._received = received
         self._ticket: Ticket | None = None
         self._gone = False
+        self._open = True
+        desk.metrics.in_flight.add()
 
     def begin(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Asked | None:
         """Decode; a large body beside the loop."""
@@ -134,6 +143,7 @@ class Asked:
     def leave(self) -> None:
         """The client is gone: do nothing more for it."""
         self._gone = True
+        self._end()
         if self._ticket is not None:
             self._ticket.leave()
 
@@ -183,7 +193,13 @@ class Asked:
         self._desk.turn.add(self._deliver, response, None)
         self._count(response.status, len(response.body), errors.describe(error).kind)
 
+    def _end(self) -> None:
+        if self._open:
+            self._open = False
+            self._desk.metrics.in_flight.add(-1.0)
+
     def _count(self, status: int, sent: int, kind: str) -> None:
+        self._end()
         self._desk.metrics.routes[self._route.name].observe(
             seconds=time.perf_counter() - self._started, received=self._received, status=status, sent=sent, kind=kind
         )

@@ -1,8 +1,10 @@
-"""Metrics in Prometheus' text format, counted in this process by a few additions per request.
+"""The metrics of one endpoint in Prometheus' text format, counted by a few additions per request.
 
-All series of one endpoint carry the same labels, so that ``rate(api_errors_total[5m]) /
+All series of one version carry the same labels, so that ``rate(api_errors_total[5m]) /
 rate(api_request_duration_seconds_count[5m])`` works as written; every series exists from the start, at zero.
 ``api_errors_total`` counts answers of 500 and above only: what a client did wrong spends no error budget.
+
+An endpoint's workers share one port, so whichever of them is scraped answers for all: see `samovar.serving.numbers`.
 """
 
 from __future__ import annotations
@@ -10,65 +12,82 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+from samovar.serving.exposition import BYTES, ROWS, SECONDS, render
+from samovar.serving.numbers import Block, Numbers
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, MutableSequence
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Buckets of the duration; 0.5 and 1.0 are the bounds of the promised p95 and p99."""
+LOST = ("full", "error", "expired")
+"""Why requests are missing in the prediction log: there was no room, it could not be written, nobody shipped it in time."""
 
-BYTES = (256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0, 16777216.0)
-
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-
-
-def labels(values: Mapping[str, str]) -> str:
-    """Write labels as ``{a="b",...}``."""
-    return "{" + ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in values.items()) + "}"
+_WIDTH = len(BYTES) + 1
+_LONGEST = 300  # characters of a label's value: the reason why a model is not compiled is a sentence
 
 
-class Histogram:
-    """Counts observations in buckets with fixed upper bounds."""
+class Cell:
+    """One number: a counter or a gauge."""
 
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
+    __slots__ = ("_at", "_numbers")
 
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+    def __init__(self, numbers: MutableSequence[float], at: int) -> None:
+        self._numbers = numbers
+        self._at = at
 
-    def lines(self, name: str, own: Mapping[str, str]) -> Iterator[str]:
-        """Write the series, buckets cumulative as Prometheus wants them."""
-        total = 0
-        for bound, count in zip([*map(_number, self._bounds), "+Inf"], self._counts, strict=True):
-            total += count
-            yield f"{name}_bucket{labels({**own, 'le': bound})} {total}"
-        yield f"{name}_sum{labels(own)} {_number(self._sum)}"
-        yield f"{name}_count{labels(own)} {total}"
+    def add(self, value: float = 1.0) -> None:
+        """Add to it."""
+        self._numbers[self._at] += value
+
+    def set(self, value: float) -> None:
+        """Let it be ``value``."""
+        self._numbers[self._at] = value
 
 
 class Route:
-    """What is counted of one scoring route."""
+    """What is counted of one scoring route. Places are indices of the numbers.
 
-    def __init__(self, kinds: Iterable[str]) -> None:
-        self.duration = Histogram(SECONDS)
-        self.request_size = Histogram(BYTES)
-        self.response_size = Histogram(BYTES)
-        self.errors = 0
-        self.kinds = dict.fromkeys(kinds, 0)
+    Args:
+        numbers: where to count.
+        duration: place of the buckets of the duration, and of their sum after them.
+        sizes: place of the table (bytes received, bytes sent): one addition counts for both histograms.
+        errors: place of the errors.
+        kinds: place of each kind of error.
+    """
+
+    __slots__ = ("_duration", "_errors", "_kinds", "_numbers", "_received", "_seconds", "_sent", "_sizes")
+
+    def __init__(self, numbers: MutableSequence[float], duration: int, sizes: int, errors: int, kinds: Mapping[str, int]) -> None:
+        self._numbers = numbers
+        self._duration, self._seconds = duration, duration + len(SECONDS) + 1
+        self._sizes, self._received, self._sent = sizes, sizes + _WIDTH**2, sizes + _WIDTH**2 + 1
+        self._errors = errors
+        self._kinds = dict(kinds)
 
     def observe(self, *, seconds: float, received: int, status: int, sent: int, kind: str = "") -> None:
-        """Count one request that was answered."""
-        self.duration.observe(seconds)
-        self.request_size.observe(received)
-        self.response_size.observe(sent)
-        self.errors += status >= 500
-        if kind:
-            self.kinds[kind] += 1
+        """Count one request that was answered: time and bytes of the request and its answer, and the kind of error if it is one."""
+        numbers = self._numbers
+        numbers[self._duration + bisect_left(SECONDS, seconds)] += 1.0
+        numbers[self._seconds] += seconds
+        numbers[self._sizes + _WIDTH * bisect_left(BYTES, received) + bisect_left(BYTES, sent)] += 1.0
+        numbers[self._received] += received
+        numbers[self._sent] += sent
+        if status >= 400:
+            numbers[self._errors] += status >= 500
+            if (place := self._kinds.get(kind)) is not None:
+                numbers[place] += 1.0
+
+
+class SpoolCounts:
+    """What is counted of the prediction log: bytes that wait for the database, and requests that it lost, by reason."""
+
+    __slots__ = ("dropped", "waiting", "written")
+
+    def __init__(self, waiting: Cell, written: Cell, dropped: Mapping[str, Cell]) -> None:
+        self.waiting = waiting
+        self.written = written
+        self.dropped = dropped
 
 
 class Metrics:
@@ -76,52 +95,77 @@ class Metrics:
 
     Args:
         common: labels that every series carries: ``model`` and ``alias``.
-        routes: label value of each scoring route.
-        info: labels of the constant series ``model_info``.
+        routes: names of the scoring routes, values of the label ``endpoint``.
+        info: labels of the constant series ``model_info``; ``version`` is carried by every series, ``notes`` (why the engine is
+            what it is) only by ``samovar_engine``.
         kinds: label values of ``samovar_errors_total``.
+        folder: where the endpoint's workers add up their numbers; empty counts for this process alone.
     """
 
-    def __init__(self, common: Mapping[str, str], routes: Iterable[str], info: Mapping[str, str], kinds: Iterable[str]) -> None:
-        self._common = dict(common)
-        self._info = dict(info)
-        kinds = tuple(kinds)
-        self.routes = {route: Route(kinds) for route in routes}
+    def __init__(
+        self, common: Mapping[str, str], routes: Iterable[str], info: Mapping[str, str], kinds: Iterable[str], folder: str = ""
+    ) -> None:
+        own = (*common.items(), ("version", info.get("version", "")))
+        routes, kinds = tuple(dict.fromkeys(routes)), tuple(kinds)
+        blocks = _Blocks()
+        places = {route: _route_places(blocks, (*own, ("endpoint", route)), kinds) for route in routes}
+        rows = blocks.add("samovar_batch_rows", own, len(ROWS) + 2)
+        queue, flight = blocks.add("samovar_queue_depth", own), blocks.add("samovar_requests_in_flight", own)
+        waiting = blocks.add("samovar_spool_bytes", own)
+        written = blocks.add("samovar_spool_written_bytes_total", own)
+        dropped = {why: blocks.add("samovar_spool_dropped_total", (*own, ("reason", why))) for why in LOST}
+        model = {**common, **{name: value for name, value in info.items() if name != "notes"}}
+        engine = {**dict(own), "engine": info.get("engine", ""), "reason": info.get("notes", "")[:_LONGEST]}
+        facts = [blocks.add("model_info", tuple(model.items())), blocks.add("samovar_engine", tuple(engine.items()))]
+        self._shared = Numbers(blocks.made, folder)
+        numbers = self._numbers = self._shared.values
+        self.routes = {route: Route(numbers, *found) for route, found in places.items()}
+        self.queue, self.in_flight = Cell(numbers, queue), Cell(numbers, flight)
+        self.spool = SpoolCounts(
+            Cell(numbers, waiting), Cell(numbers, written), {why: Cell(numbers, at) for why, at in dropped.items()}
+        )
+        self._rows, self._rows_sum = rows, rows + len(ROWS) + 1
+        for place in facts:
+            numbers[place] = 1.0
+        self.refresh: Callable[[], None] = lambda: None
+        """Brings gauges up to date that are cheaper to look at now and then."""
+
+    def batch(self, _jobs: int, rows: int) -> None:
+        """Count one call to the model: so many requests in it, so many rows."""
+        self._numbers[self._rows + bisect_left(ROWS, rows)] += 1.0
+        self._numbers[self._rows_sum] += rows
 
     def render(self) -> bytes:
-        """Write everything."""
-        lines: list[str] = []
-        for name, kind, text in _FAMILIES:
-            lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-            for path, route in self.routes.items():
-                lines += _series(name, route, {**self._common, "endpoint": path})
-        lines += ["# HELP model_info The version that answers.", "# TYPE model_info gauge"]
-        lines.append(f"model_info{labels({**self._common, **self._info})} 1")
-        return ("\n".join(lines) + "\n").encode()
+        """Write everything, of all workers of the endpoint; takes about a millisecond."""
+        self.refresh()
+        return render(self._shared.collect())
+
+    def close(self) -> None:
+        """Say that this process counts no more; what it counted stays in the sum."""
+        self._shared.close()
 
 
-_FAMILIES = (
-    ("api_request_duration_seconds", "histogram", "Seconds from the request's headers to its answer."),
-    ("api_errors_total", "counter", "Answers with status 500 and above."),
-    ("api_request_size_bytes", "histogram", "Bytes of request bodies."),
-    ("api_response_size_bytes", "histogram", "Bytes of response bodies."),
-    ("samovar_errors_total", "counter", "Answers with status 400 and above, by kind."),
-)
+class _Blocks:
+    """Gives out places one after the other."""
+
+    def __init__(self) -> None:
+        self.made: list[Block] = []
+        self._next = 0
+
+    def add(self, family: str, labels: tuple[tuple[str, str], ...], length: int = 1) -> int:
+        """Return the first of ``length`` places for the series of these labels."""
+        place = self._next
+        self.made.append(Block(family, labels, place, length))
+        self._next += length
+        return place
 
 
-def _series(name: str, route: Route, own: Mapping[str, str]) -> Iterator[str]:
-    match name:
-        case "api_request_duration_seconds":
-            yield from route.duration.lines(name, own)
-        case "api_request_size_bytes":
-            yield from route.request_size.lines(name, own)
-        case "api_response_size_bytes":
-            yield from route.response_size.lines(name, own)
-        case "api_errors_total":
-            yield f"{name}{labels(own)} {route.errors}"
-        case _:
-            for kind, count in route.kinds.items():
-                yield f"{name}{labels({**own, 'kind': kind})} {count}"
-
-
-def _number(value: float) -> str:
-    return repr(int(value)) if float(value).is_integer() else repr(value)
+def _route_places(
+    blocks: _Blocks, own: tuple[tuple[str, str], ...], kinds: tuple[str, ...]
+) -> tuple[int, int, int, dict[str, int]]:
+    return (
+        blocks.add("api_request_duration_seconds", own, len(SECONDS) + 2),
+        blocks.add("sizes", own, _WIDTH**2 + 2),
+        blocks.add("api_errors_total", own),
+        {kind: blocks.add("samovar_errors_total", (*own, ("kind", kind))) for kind in kinds},
+    )

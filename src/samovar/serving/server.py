@@ -29,7 +29,7 @@ from samovar.serving.desk import Desk
 from samovar.serving.front import Front
 from samovar.serving.metrics import Metrics
 from samovar.serving.routes import routes
-from samovar.serving.turn import NoSpool
+from samovar.serving.spool.opening import open_spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,10 +71,15 @@ class EndpointServer:
         engine = open_engine(self._plan)
         probe.check(self._plan, engine)
         scoring = routes(self._plan, engine, self._config)
-        info = {"version": str(self._plan.version), "label": self._plan.label, "engine": self._plan.engine}
+        info = {
+            "version": str(self._plan.version),
+            "label": self._plan.label,
+            "engine": self._plan.engine,
+            "notes": self._plan.notes,
+        }
         common = {"model": self._config.model, "alias": self._config.alias}
-        metrics = Metrics(common, dict.fromkeys(route.name for route in scoring), info, errors.KINDS)
-        self._desk = Desk(engine, scoring, self._config, metrics, NoSpool())
+        metrics = Metrics(common, (route.name for route in scoring), info, errors.KINDS, self._config.metrics_dir)
+        self._desk = Desk(engine, scoring, self._config, metrics, open_spool(self._plan, self._config, metrics))
 
     async def serve(self, listener: socket.socket, *, on_accepting: Callable[[], None]) -> None:
         """Answer requests until drained.
@@ -156,7 +161,7 @@ class EndpointServer:
         while True:
             front.tick()
             self._state.default_headers = [(b"date", front.date)]
-            front.desk.spool.tick()
+            front.desk.tick()
             connections: list[Any] = list(self._state.connections)
             for connection in connections:
                 connection.check(loop.time())

@@ -1,0 +1,120 @@
+"""What a file of the prediction log holds: a header, then one group for each turn of the event loop.
+
+::
+
+    file   = MAGIC frame(Header) frame(Group) frame(Group) ...
+    frame  = length of the payload (4 bytes) | payload (MessagePack) | CRC-32 of both (4 bytes)      little endian
+
+A frame is whole or it is nothing: where a process or a host died in the middle of one, the file ends for its readers.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Any
+
+import msgspec
+
+from samovar.contracts.spec import LogPolicy, Scalar  # noqa: TC001 - msgspec reads the annotations at run time
+
+MAGIC = b"smvspool"
+FORMAT = 1
+"""Raised when one Samovar cannot read what another wrote; a reader leaves files of other formats alone."""
+
+LENGTH = struct.Struct("<I")
+FRAME = 2 * LENGTH.size
+"""Bytes of a frame beside its payload."""
+
+
+class LoggedField(msgspec.Struct, frozen=True, array_like=True):
+    """One field of a row: ``keep`` stores its value, ``hash`` 16 bytes of a keyed hash of it, ``drop`` nothing."""
+
+    name: str
+    log: LogPolicy
+
+
+class Header(msgspec.Struct, frozen=True):
+    """Whose answers a file holds.
+
+    Attributes:
+        format: see ``FORMAT``.
+        segment: name of the file, unique among all.
+        model: registered model.
+        alias: the alias that was asked.
+        version: the version that answered.
+        label: what answers call it.
+        project: the project that trained it; empty for a model logged elsewhere.
+        role: ``champion``, or ``shadow`` when nobody acts on the answers.
+        schema: digest of the contract.
+        key: the contract's key, None when there is none.
+        fields: the values of a row, in their order; those of policy ``drop`` are not stored.
+        classes: class labels in the order of the probabilities.
+    """
+
+    format: int
+    segment: str
+    model: str
+    alias: str
+    version: int
+    label: str
+    project: str
+    role: str
+    schema: str
+    key: LoggedField | None
+    fields: tuple[LoggedField, ...]
+    classes: tuple[Scalar, ...] = ()
+
+
+class Single(msgspec.Struct, array_like=True):
+    """A request of one row: its values without those that are dropped; None when it was no row of plain columns."""
+
+    request_id: bytes
+    route: str
+    key: Any
+    values: Any
+    label: Any
+    probabilities: Any
+
+
+class Many(msgspec.Struct, array_like=True):
+    """A request of n rows, as columns.
+
+    Attributes:
+        request_id: the request.
+        route: name of its route.
+        rows: n.
+        keys: n values; None when there is no key or it is not logged.
+        columns: n values of each field that is not dropped; None when the request was no table of plain columns.
+        labels: n answers.
+        probabilities: n lists of probabilities, None when the model gives none.
+    """
+
+    request_id: bytes
+    route: str
+    rows: int
+    keys: list[Any] | None
+    columns: list[list[Any]] | None
+    labels: list[Any]
+    probabilities: list[Any] | None
+
+
+class Group(msgspec.Struct, array_like=True):
+    """What one turn of the loop answered, at ``at`` (UNIX time in microseconds)."""
+
+    at: int
+    singles: list[Single]
+    many: list[Many]
+
+
+def seal(buffer: bytearray) -> None:
+    """Make a frame of a buffer that holds room for the length, and the payload."""
+    LENGTH.pack_into(buffer, 0, len(buffer) - LENGTH.size)
+    buffer += LENGTH.pack(zlib.crc32(buffer))
+
+
+def frame(payload: bytes) -> bytes:
+    """Return the frame of a payload."""
+    buffer = bytearray(LENGTH.size) + payload
+    seal(buffer)
+    return bytes(buffer)
