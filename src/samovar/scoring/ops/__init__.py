@@ -16,13 +16,14 @@ from samovar.scoring.ops.linear import Linear, SparseLinear
 from samovar.scoring.ops.links import Activation, Complement, LogShares, Shares, Sigmoid, Softmax
 from samovar.scoring.ops.poly import Constant, Products, Weighted
 from samovar.scoring.ops.scale import Affine, Clip, Normalize, Scale, Single, Threshold
-from samovar.scoring.ops.sparse import Stack
-from samovar.scoring.ops.text import Count
+from samovar.scoring.ops.sparse import Add, Stack
+from samovar.scoring.ops.text import Count, TextLinear
 from samovar.scoring.ops.trees import Trees, Whole
 from samovar.scoring.ops.weigh import Densify, SparseLog, SparseNorm, SparseScale, SparseSelect, SparseThreshold
 
 AnyOp = (
     Activation
+    | Add
     | Affine
     | Bins
     | Clip
@@ -59,6 +60,7 @@ AnyOp = (
     | SparseSelect
     | SparseThreshold
     | Stack
+    | TextLinear
     | Threshold
     | Trees
     | Weighted
@@ -68,6 +70,7 @@ AnyOp = (
 
 __all__ = [
     "Activation",
+    "Add",
     "Affine",
     "AnyOp",
     "Bins",
@@ -105,6 +108,7 @@ __all__ = [
     "SparseSelect",
     "SparseThreshold",
     "Stack",
+    "TextLinear",
     "Threshold",
     "Trees",
     "Weighted",

@@ -53,6 +53,16 @@ class Stack(Op, frozen=True):
         return Kernel(batch, row)
 
 
+class Add(Op, frozen=True):
+    """The sum of dense values of ``width`` positions."""
+
+    width: int
+
+    def open(self) -> Kernel:
+        """See `Op.open`."""
+        return Kernel(lambda *parts: np.sum(parts, axis=0), lambda *parts: [*map(sum, zip(*parts, strict=True))])
+
+
 def _sparse(part: Csr, offset: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows = np.repeat(np.arange(len(part.starts) - 1), np.diff(part.starts))
     return rows, part.indices + offset, part.data

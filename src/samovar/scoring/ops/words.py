@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
 from samovar.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
+
+_Entry = TypeVar("_Entry")
 
 _RUNS = {
     rf"{flag}{pattern}": shortest
@@ -25,7 +27,8 @@ _RUNS = {
 _SPACES = re.compile(r"\s\s+")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _MANY = 24  # different characters beyond ASCII, from which on replacing them one by one is slow
-_REMEMBERED = 50_000  # words whose parts are kept at hand
+_REMEMBERED = 20_000  # words whose parts are kept at hand; then all are forgotten, so that memory stays bounded
+_LONG = 32  # characters; longer words are not kept at hand
 
 
 def _table(*, lower: bool) -> bytes:
@@ -60,7 +63,7 @@ class Analyzer(msgspec.Struct, frozen=True):
     longest: int
     name: str = ""
 
-    def open(self) -> Callable[[Any], Sequence[str]]:
+    def open(self) -> Callable[[Any], Iterable[str]]:
         """Return the function from a text to its n-grams; it raises RequestError for what is no text.
 
         Raises:
@@ -68,34 +71,69 @@ class Analyzer(msgspec.Struct, frozen=True):
         """
         match self.unit:
             case "word":
-                split = self._words()
-                if self.longest == 1:
-                    return split
-                return self._grams(split)
+                words = self._words()
+                return words if self.longest == 1 else self._grams(words)
             case "char":
-                return self._pieces(_char_grams)
+                return lambda text: chain.from_iterable(_windows(self._spaced(text), self.shortest, self.longest))
             case "char_wb":
-                return self._pieces(_char_wb_grams)
+                return lambda text: chain.from_iterable(self._pieces(word) for word in self._spaced(text).split())
+
+    def finder(self, table: Mapping[str, _Entry]) -> Callable[[Any], Iterable[_Entry | None]]:
+        """Return the function from a text to what a table holds for each of its n-grams, None where it holds nothing.
+
+        Raises:
+            ValueError: see `open`.
+        """
+        if self.unit == "char_wb":
+            found = _Found(self, table)
+            return lambda text: chain.from_iterable(map(found.__getitem__, self._spaced(text).split()))
+        if self.unit == "word" and self.pattern in _RUNS:
+            return self._run_finder(table)
+        grams = self.open()
+        return lambda text: map(table.get, grams(text))
 
     def prepared(self, text: Any) -> str:
         """Return a text in lower case and without accents, where those are asked for."""
         if not isinstance(text, str):
-            raise RequestError("Expected text, the model takes no missing value here.", path=self.name)
+            raise RequestError("Expected text; the model takes no missing value here.", path=self.name)
         if self.lowercase:
             text = text.lower()
         return _STRIPPED[self.accents](text) if self.accents else text
 
-    def _words(self) -> Callable[[Any], list[str]]:
-        find = self._finder()
-        stop = frozenset(self.stop_words)
-        if not stop:
-            return find
-        return lambda text: [word for word in find(text) if word not in stop]
+    def _run_finder(self, table: Mapping[str, _Entry]) -> Callable[[Any], Iterable[_Entry | None]]:
+        """Look n-grams up as tuples of words, which needs no joining; right because these words hold no space."""
+        least = _RUNS[self.pattern]
+        terms = [(tuple(term.split(" ")), entry) for term, entry in table.items()]
+        terms = [(words, entry) for words, entry in terms if min(map(len, words)) >= least]
+        single = {words[0]: entry for words, entry in terms if len(words) == 1}.get
+        if self.longest == 1:
+            split = self._words(least=1)  # no term is shorter than the pattern allows
+            return lambda text: map(single, split(text))
+        split = self._words()
+        pairs = {words: entry for words, entry in terms if len(words) == 2}.get
+        if self.longest == 2 and self.shortest == 2:
+            return lambda text: map(pairs, pairwise(split(text)))
+        if self.longest == 2:
 
-    def _finder(self) -> Callable[[Any], list[str]]:
-        least = _RUNS.get(self.pattern)
-        if least is None:
-            return self._by_pattern()
+            def both(text: Any) -> Iterable[_Entry | None]:
+                words = split(text)
+                return chain(map(single, words), map(pairs, pairwise(words)))
+
+            return both
+        lookups = [(n, {words: entry for words, entry in terms if len(words) == n}.get) for n in self._lengths(1)]
+
+        def every(text: Any) -> Iterable[_Entry | None]:
+            words = split(text)
+            return chain.from_iterable(map(get, zip(*(words[k:] for k in range(n)), strict=False)) for n, get in lookups)
+
+        return every
+
+    def _words(self, least: int | None = None) -> Callable[[Any], list[str]]:
+        find = self._runs(_RUNS[self.pattern] if least is None else least) if self.pattern in _RUNS else self._by_pattern()
+        stop = frozenset(self.stop_words)
+        return (lambda text: [word for word in find(text) if word not in stop]) if stop else find
+
+    def _runs(self, least: int) -> Callable[[Any], list[str]]:
         table = _LOWER if self.lowercase else _AS_IS
         prepared, plain = self.prepared, not self.accents
 
@@ -117,21 +155,47 @@ class Analyzer(msgspec.Struct, frozen=True):
         return lambda text: find(prepared(text))
 
     def _grams(self, split: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
-        first = 1 if self.shortest == 1 else 0
-        lengths = range(max(self.shortest, 2), self.longest + 1)
+        lengths = self._lengths(2)
 
         def grams(text: Any) -> list[str]:
             words = split(text)
-            found = list(words) if first else []
+            found = list(words) if self.shortest == 1 else []
             for length in lengths:
                 found += map(" ".join, zip(*(words[start:] for start in range(length)), strict=False))
             return found
 
         return grams
 
-    def _pieces(self, pieces: Callable[[str, int, int], list[str]]) -> Callable[[Any], list[str]]:
-        shortest, longest, prepared = self.shortest, self.longest, self.prepared
-        return lambda text: pieces(_SPACES.sub(" ", prepared(text)), shortest, longest)
+    def _lengths(self, least: int) -> range:
+        return range(max(self.shortest, least), self.longest + 1)
+
+    def _spaced(self, text: Any) -> str:
+        return _SPACES.sub(" ", self.prepared(text))
+
+    def _pieces(self, word: str) -> Iterable[str]:
+        """Return the n-grams of a word with a space before and after; a word shorter than n counts once, whole."""
+        word = f" {word} "
+        if len(word) <= self.longest:
+            windows = chain.from_iterable(_windows(word, self.shortest, len(word) - 1))
+            return chain(windows, [word])
+        return chain.from_iterable(_windows(word, self.shortest, self.longest))
+
+
+class _Found(dict[str, tuple[Any, ...]]):
+    """Word -> what a table holds for its n-grams, remembered."""
+
+    def __init__(self, analyzer: Analyzer, table: Mapping[str, Any]) -> None:
+        self._analyzer = analyzer
+        self._table = table
+
+    def __missing__(self, word: str) -> tuple[Any, ...]:
+        entries = map(self._table.get, self._analyzer._pieces(word))  # noqa: SLF001 - the same module
+        found = tuple(entry for entry in entries if entry is not None)
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        if len(word) <= _LONG:
+            self[word] = found
+        return found
 
 
 def word_runs(text: str) -> list[str]:
@@ -147,25 +211,10 @@ def word_runs(text: str) -> list[str]:
     return plain.split()
 
 
-def _char_grams(text: str, shortest: int, longest: int) -> list[str]:
-    lengths = range(shortest, min(longest, len(text)) + 1)
-    return [text[start : start + length] for length in lengths for start in range(len(text) - length + 1)]
-
-
-def _char_wb_grams(text: str, shortest: int, longest: int) -> list[str]:
-    return list(chain.from_iterable(word_pieces(word, shortest, longest) for word in text.split()))
-
-
-def word_pieces(word: str, shortest: int, longest: int) -> list[str]:
-    """Return the n-grams of one word with a space before and after; a word shorter than n counts once, whole."""
-    word = f" {word} "
-    found = []
-    for length in range(shortest, longest + 1):
-        if length >= len(word):
-            found.append(word)
-            break
-        found += [word[start : start + length] for start in range(len(word) - length + 1)]
-    return found
+def _windows(text: str, shortest: int, longest: int) -> Iterable[list[str]]:
+    """Yield the n-grams of characters, one list for each n."""
+    for length in range(shortest, min(longest, len(text)) + 1):
+        yield [text[start : start + length] for start in range(len(text) - length + 1)]
 
 
 def _unicode(text: str) -> str:
