@@ -89,5 +89,6 @@ class Sum:
             if self._own:
                 total[:] += np.stack([column.take(tree) for column in self._columns], axis=1)
             else:
-                total[:, turn % self._outputs] += self._columns[0].take(tree)
+                output = turn % self._outputs
+                total[:, output] = total[:, output] + self._columns[0].take(tree)
         return np.asarray(total / self._kind(self._divisor), dtype=np.float64)

@@ -158,8 +158,8 @@ def before_rounding(thresholds: np.ndarray) -> np.ndarray:
     """
     with np.errstate(over="ignore"):
         low = thresholds.astype(np.float32)
-    low = np.where(low > thresholds, np.nextafter(low, np.float32(-np.inf)), low)
-    return _last(low)
+        low = np.where(low > thresholds, np.nextafter(low, np.float32(-np.inf)), low)
+        return _last(low)
 
 
 def _last(low: np.ndarray) -> np.ndarray:
