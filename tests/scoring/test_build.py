@@ -22,9 +22,10 @@ def test_a_plan_travels_as_bytes(logged):
     """What a builder writes is what a worker reads, and it scores the same."""
     plan = load_plan(logged("boosting").files, "shop", 3, run_id="r", label="1.2.0")
     travelled = plans.decode(plans.encode(plan))
-    call = Call("dataframe_records", logged("boosting").frame.dropna().head(5).to_dict("records"))
+    columns = [logged("boosting").frame.dropna()[column.name].head(5).tolist() for column in plan.signature]
     assert (travelled.model, travelled.version, travelled.run_id, travelled.label) == ("shop", 3, "r", "1.2.0")
-    assert open_engine(travelled).invoke(call) == open_engine(plan).invoke(call)
+    assert open_engine(travelled).predict(columns) == open_engine(plan).predict(columns)
+    assert travelled == plan
 
 
 def test_the_contract_comes_from_the_signature(logged):
@@ -95,7 +96,7 @@ def test_an_untrusted_pickle_is_never_opened(logged, tmp_path):
     files = logged("cloudpickle").files | {"model.pkl": cloudpickle.dumps(Bomb())}
     with pytest.raises(Untrusted):
         load_plan(files, "shop", 4)
-    honest = load_plan(logged("cloudpickle").files, "shop", 4, trusted=True)
+    honest = load_plan(logged("cloudpickle").files, "shop", 4, trusted=True, compile=False)
     with pytest.raises(Untrusted):
         open_engine(msgspec.structs.replace(honest, files={"model.pkl": files["model.pkl"]}, trusted=False))
     assert not witness.exists()
@@ -140,10 +141,17 @@ def test_a_spaced_name_is_quoted_in_the_command(logged):
         load_plan(logged("cloudpickle").files, "a b", 1)
 
 
-def test_the_native_engine_knows_no_mlflow(logged, tmp_path):
-    """A worker of a scikit-learn model loads neither mlflow nor anything of the loop."""
+LOOP = {"mlflow", "polars", "sqlalchemy", "fastapi", "pydantic", "optuna"}
+MODELS = {"sklearn", "pandas", "scipy", "skops", "joblib", "pyarrow"}
+
+
+@pytest.mark.parametrize(("compiled", "strangers"), [(True, LOOP | MODELS), (False, LOOP)])
+def test_an_engine_loads_only_what_it_needs(logged, tmp_path, compiled, strangers):
+    """A worker of a compiled model loads no library of models; one of a native model neither mlflow nor anything of the loop."""
     path = tmp_path / "plan"
-    path.write_bytes(plans.encode(load_plan(logged("boosting").files, "shop", 1)))
+    plan = load_plan(logged("boosting").files, "shop", 1, compile=compiled)
+    assert plan.engine == ("compiled" if compiled else "sklearn")
+    path.write_bytes(plans.encode(plan))
     program = """
 import sys
 from pathlib import Path
@@ -151,10 +159,61 @@ from samovar.scoring import plan, probe
 from samovar.scoring.engine import open_engine
 loaded = plan.decode(Path(sys.argv[1]).read_bytes())
 probe.check(loaded, open_engine(loaded))
-print(sorted({"mlflow", "polars", "sqlalchemy", "fastapi", "pydantic", "optuna"} & set(sys.modules)))
+print(sorted(set(sys.argv[2:]) & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", program, str(path), *sorted(strangers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_compiled_plan_carries_no_model_file(logged):
+    """The program is all of it: nothing that could run code, or need scikit-learn, travels to the worker."""
+    plan = load_plan(logged("boosting").files, "shop", 1)
+    assert (plan.engine, plan.files, plan.model_file) == ("compiled", {}, "")
+    assert "own answers on" in plan.notes
+
+
+def test_what_is_not_compiled_says_why(logged):
+    for name, why in (("bare", "without a signature"), ("custom", "pyfunc answers")):
+        plan = load_plan(logged(name).files, name, 1, trusted=True)
+        assert plan.engine != "compiled"
+        assert why in plan.notes
+
+
+def test_a_compiler_that_fails_costs_only_speed(logged, monkeypatch):
+    """Whatever goes wrong in the compiler, the native model serves."""
+    from samovar.scoring import lowering
+
+    monkeypatch.setattr(lowering, "compile_model", lambda *_: 1 // 0)
+    plan = load_plan(logged("logreg").files, "iris", 1)
+    assert plan.engine == "sklearn"
+    assert "ZeroDivisionError" in plan.notes
+    open_engine(plan)
+
+
+def test_a_lowered_model_that_answers_otherwise_is_not_used(logged, monkeypatch):
+    """The twin of exactness: a compiler that gets one coefficient wrong does not reach an endpoint."""
+    from samovar.scoring import lowering
+    from samovar.scoring.ops import Linear
+    from samovar.scoring.ops.base import Array
+
+    right = lowering.compile_model
+
+    def wrong(model, columns):
+        program = right(model, columns)
+        nodes = [
+            msgspec.structs.replace(node, coefficients=Array.of(node.coefficients.open() * 1.000001))
+            if isinstance(node, Linear)
+            else node
+            for node in program.nodes
+        ]
+        assert any(isinstance(node, Linear) for node in nodes)
+        return msgspec.structs.replace(program, nodes=tuple(nodes))
+
+    monkeypatch.setattr(lowering, "compile_model", wrong)
+    plan = load_plan(logged("logreg").files, "iris", 1)
+    assert plan.engine == "sklearn"
+    assert "differently" in plan.notes
 
 
 def test_models_of_many_names_are_classified(tmp_path):

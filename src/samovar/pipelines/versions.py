@@ -92,6 +92,14 @@ def load(ctx: Context, version: Version) -> Loaded:
     with ctx.db.read() as connection:
         trusted = trust.is_trusted(connection, version.model, version.version)
     files = fetch_files(ctx.registry, version)
-    plan = load_plan(files, version.model, version.version, run_id=version.run_id, label=version.label, trusted=trusted)
+    plan = load_plan(
+        files,
+        version.model,
+        version.version,
+        run_id=version.run_id,
+        label=version.label,
+        trusted=trusted,
+        compile=ctx.settings.compile == "on",
+    )
     size = sum(len(content) for content in files.values()) / 1e6
     return Loaded(version, plan, open_engine(plan), size)

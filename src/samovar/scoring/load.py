@@ -21,8 +21,8 @@ def load_plan(  # noqa: PLR0913 - the identity of a version
     run_id: str = "",
     label: str = "",
     trusted: bool = False,
+    compile: bool = True,  # noqa: A002 - the word of every interface
 ) -> ScorerPlan:
     """Build a plan in this process; see `samovar.scoring.build.build` for what it raises."""
-    return build(
-        BuildRequest(model=model, version=version, run_id=run_id, label=label or f"v{version}", files=dict(files), trusted=trusted)
-    )
+    asked = BuildRequest(model, version, run_id, label or f"v{version}", dict(files), trusted=trusted, compile=compile)
+    return build(asked)

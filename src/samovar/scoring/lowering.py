@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from samovar import logs
+from samovar.scoring import invocations
 from samovar.scoring.compiler import NotLowered, compile_model
 from samovar.scoring.compiler.lower import columns_of
 from samovar.scoring.engines.compiled import Runner
@@ -69,8 +70,7 @@ def lowered(plan: ScorerPlan, engine: SklearnEngine, files: Mapping[str, bytes])
 
 def native(engine: SklearnEngine) -> Callable[[list[list[Any]]], Scores]:
     """Return how the native model is asked: as the endpoint would, past the decoder."""
-    names = [column.name for column in engine._plan.signature]
-    return getattr(engine, "columns", lambda columns: engine.score(dict(zip(names, columns, strict=True))))
+    return engine.columns
 
 
 def _drawer(plan: ScorerPlan, engine: SklearnEngine, columns: Sequence[Column], files: Mapping[str, bytes]) -> Drawer:
@@ -89,21 +89,19 @@ def _drawer(plan: ScorerPlan, engine: SklearnEngine, columns: Sequence[Column], 
 
 def example_rows(plan: ScorerPlan, columns: Sequence[Column]) -> list[list[Any]]:
     """Return rows of the input example in the order of the columns; empty when it has none of that shape."""
+    names = [column.name for column in columns]
     if plan.probe:
-        found = _table(msgspec.json.decode(plan.probe), [column.name for column in columns])
+        call = invocations.parse_json(plan.probe)
+        found = _table(call.form, call.data, names)
         if found:
             return found[:_EXAMPLES]
-    names = [column.name for column in columns]
     return [[row.get(name) for name in names] for row in plan.example if row.keys() >= set(names)]
 
 
-def _table(body: Any, names: list[str]) -> list[list[Any]]:
-    if not isinstance(body, dict):
-        return []
-    split = body.get("dataframe_split")
-    if isinstance(split, dict) and [str(name) for name in split.get("columns", ())] == names:
-        rows = split.get("data")
+def _table(form: str, data: Any, names: list[str]) -> list[list[Any]]:
+    if form == "dataframe_split":
+        rows = data.get("data") if [str(name) for name in data.get("columns", ())] == names else None
     else:
-        rows = body.get("inputs", body.get("instances"))
+        rows = data
     good = isinstance(rows, list) and all(isinstance(row, list) and len(row) == len(names) for row in rows)
     return [row for row in rows if not any(isinstance(cell, list | dict) for cell in row)] if good else []  # type: ignore[union-attr]
