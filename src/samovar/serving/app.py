@@ -14,6 +14,7 @@ from samovar.errors import NotFound
 from samovar.serving import docs, errors, openapi, wire
 from samovar.serving.errors import UnsupportedMediaType, WrongMethod
 from samovar.serving.metrics import CONTENT_TYPE
+from samovar.serving.protocols.oip import infer
 from samovar.serving.wire import Disconnected, Receive, Request, Response, Scope, Send
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class EndpointApp:
             return response
 
     async def _page(self, request: Request) -> Response:
+        await request.skip()
         page = self._pages.get(request.path)
         if page is None:
             raise NotFound("There is no such route.", remedy="See /docs.")
@@ -86,6 +88,7 @@ class EndpointApp:
 
     async def _scored(self, route: Route, request: Request) -> Response:
         if request.method != "POST":
+            await request.skip()
             raise WrongMethod(("POST",))
         kind, charset = wire.media_type(request.headers.get(b"content-type", b""))
         media = kind.decode("latin-1")
@@ -129,6 +132,7 @@ def pages(plan: ScorerPlan, config: EndpointConfig, metrics: Metrics) -> dict[st
         "/openapi.json": Response(200, msgspec.json.encode(specification)),
         "/docs": Response(200, docs.page(plan, config), b"text/html; charset=utf-8", docs.HEADERS),
     }
+    fixed |= infer.pages(plan)
     pages: dict[str, Callable[[], Response]] = {path: (lambda page=page: page) for path, page in fixed.items()}  # type: ignore[misc]
     pages["/metrics"] = lambda: Response(200, metrics.render(), CONTENT_TYPE)
     return pages

@@ -85,7 +85,7 @@ class Connection(LimitedProtocol):
         transport = self.transport
         if transport.is_closing():
             return
-        if response.status == 200 and not self._leaving:
+        if response.status == 200 and not response.headers and not self._leaving:
             body = response.body
             transport.write(b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (self.front.good, self._id, len(body), body))
         else:

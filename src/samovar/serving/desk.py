@@ -175,8 +175,9 @@ class Asked:
             return
         body, answers = outcome
         self._desk.spool.job(self._id, self._route.name, self._job, answers)
-        self._desk.turn.add(self._deliver, Response(200, body), self._route.handler.error)
-        self._count(200, len(body), "")
+        response = body if isinstance(body, Response) else Response(200, body)
+        self._desk.turn.add(self._deliver, response, self._route.handler.error)
+        self._count(200, len(response.body), "")
 
     def fail(self, error: Exception) -> None:
         """Answer with an error."""

@@ -99,7 +99,7 @@ class Heads:
         length = headers.get(b"content-length", b"")
         if (
             route is None
-            or seen.events != (["head", "end"] if length == b"0" else ["head"])
+            or seen.events != ["head"]  # nor is a head plain whose message ends with it
             or parser.get_method() != b"POST"
             or parser.get_http_version() != "1.1"
             or not parser.should_keep_alive()

@@ -32,7 +32,7 @@ class Job:
         rows: n.
         run: asks the engine for these columns; jobs with the same ``run`` and the same ``params`` may be scored in one call, their
             columns joined, and each gets back its own n answers.
-        write: turns n answers into the body.
+        write: turns n answers into the body, or into a response whose headers speak of it.
         call: a request that is no table of plain columns; it is scored by itself.
         params: inference params.
         keys: n values of the contract's key, None when there is none: the prediction log names rows by it.
@@ -41,7 +41,7 @@ class Job:
     columns: Sequence[Sequence[Any]]
     rows: int
     run: Callable[[Engine, Sequence[Sequence[Any]], Mapping[str, Any]], Answers]
-    write: Callable[[Answers], bytes]
+    write: Callable[[Answers], bytes | Response]
     call: Call | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     keys: Sequence[Any] | None = None

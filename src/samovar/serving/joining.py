@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from samovar.scoring.engine import Engine
     from samovar.serving.jobs import Answers, Job
+    from samovar.serving.wire import Response
 
-Outcome = tuple[bytes, "Answers"] | Exception
+Outcome = tuple["bytes | Response", "Answers"] | Exception
 """What became of a job: the body of its answer and the answers themselves, or why there is none."""
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from samovar.serving.jobs import Route
 from samovar.serving.protocols.invocations import Invocations
+from samovar.serving.protocols.oip import infer
 from samovar.serving.protocols.typed import Many, One, Typed
 
 if TYPE_CHECKING:
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 def routes(plan: ScorerPlan, engine: Engine, config: EndpointConfig) -> list[Route]:  # noqa: ARG001 - row limits
     """Return the routes of one plan."""
-    typed = Typed(plan, engine)
+    typed, oip = Typed(plan, engine), infer.Infer(plan, engine)
     return [
         Route("/predict", "/predict", One(typed, engine)),
         Route("/batch_predict", "/batch_predict", Many(typed)),
         Route("/invocations", "/invocations", Invocations(plan, engine)),
+        *(Route(f"{path}/infer", "/v2/infer", oip) for path in infer.paths(plan)),
     ]

@@ -73,6 +73,11 @@ class Request:
             chunks.append(chunk)
         return b"".join(chunks)
 
+    async def skip(self) -> None:
+        """Read and drop a body that nobody wants, unless the client asks whether it may send it: then it may not."""
+        if b"expect" not in self.headers:
+            await self.body()
+
     async def gone(self) -> None:
         """Wait until the client goes away; for when the body has been read."""
         while (await self._receive())["type"] != "http.disconnect":

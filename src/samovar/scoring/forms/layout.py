@@ -30,12 +30,14 @@ class Raw:
         columns: the values of each, all of one length; a cell that was not sent is ``ABSENT``.
         rows: how many values a column has.
         ragged: whether any cell is ``ABSENT``.
+        placed: whether the columns are the layout's by position, whatever their names.
     """
 
     labels: Sequence[Any]
     columns: Sequence[Sequence[Any]]
     rows: int
     ragged: bool = False
+    placed: bool = False
 
 
 class Layout:
@@ -47,6 +49,7 @@ class Layout:
         named: whether columns are found by name; else by position.
         fills: whether an optional column that was not sent is null; mlflow's pyfunc lets the model see a frame without it.
         matrix: whether the model takes a matrix.
+        names: the columns' names.
     """
 
     def __init__(self, plan: ScorerPlan) -> None:
@@ -55,6 +58,7 @@ class Layout:
         self.named = bool(self.columns) and bool(self.columns[0].name)
         self.fills = plan.engine != "pyfunc"
         self.matrix = plan.tensor is not None
+        self.names = frozenset(column.name for column in self.columns)
 
     def typed(self, raw: Raw, *, cells: bool = False) -> list[list[Any]]:
         """Return the layout's columns of a table.
@@ -69,7 +73,7 @@ class Layout:
         """
         if not raw.rows:
             raise RequestError("Expected at least one row.")
-        found = self._by_name(raw) if self.named else self._by_position(raw)
+        found = self._by_name(raw) if self.named and not raw.placed else self._by_position(raw)
         return [self._read(k, values, kind.cell if cells else kind.value) for k, (kind, values) in enumerate(found)]
 
     def finish(self, columns: list[Sequence[Any]]) -> list[Sequence[Any]]:
