@@ -195,6 +195,21 @@ class Load:
         connection.close()
 
 
+def children(agent):
+    """Names and pids of an agent's children, its zygotes."""
+    pids = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()
+    found = {}
+    for pid in pids:
+        title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        found[title.removeprefix("samovar: ")] = int(pid)
+    return found
+
+
+@pytest.fixture(name="children")
+def _children():
+    return children
+
+
 @pytest.fixture(name="eventually")
 def _eventually():
     return eventually

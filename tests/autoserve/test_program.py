@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from samovar import settings as settings_module
 from samovar.autoserve import client
+from samovar.autoserve.agent.config import LEAN_PRELOAD
 from samovar.errors import NotFound, StackUnavailable
 from samovar.store import trust
 from samovar.store.database import open_database
@@ -22,10 +23,11 @@ from samovar.store.database import open_database
 ROWS = load_iris(as_frame=True).data.head(2)
 BODY = {"dataframe_split": ROWS.to_dict(orient="split", index=False)}
 SECONDS = 60  # for a builder on a busy machine
-ENTRY, PRELOAD = (
-    "samovar.serving.server:EndpointServer",
-    "numpy,pandas,sklearn.linear_model,skops.io,samovar.serving.server,samovar.scoring.builder",
-)
+PROGRAMS = {
+    "entry": "samovar.serving.server:EndpointServer",
+    "preload": ",".join(LEAN_PRELOAD),
+    "ample": "numpy,pandas,sklearn.linear_model,skops.io,samovar.serving.server,samovar.scoring.builder",
+}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def settings(tmp_path, mlflow_server, free_port):
 @pytest.fixture
 def controller(settings, new_agent, tmp_path, models):
     """The two programs of a host."""
-    new_agent(entry=ENTRY, preload=PRELOAD).start()
+    new_agent(**PROGRAMS).start()
     controller = Controller(settings, tmp_path / "controller.log").start()
     yield controller
     controller.process.send_signal(signal.SIGTERM)
@@ -118,6 +120,29 @@ def test_an_alias_set_by_the_stock_client_is_served_moved_without_loss_and_ended
     eventually(lambda: "plain" not in {one.model for one in client.endpoints(settings)}, 20, "the endpoint ends")
     with pytest.raises(NotFound, match="samovar alias set"):
         client.endpoint(settings, "plain")
+
+
+def test_a_version_built_before_is_served_after_a_restart_without_a_builder(new_agent, settings, models, tmp_path, children):
+    """From the kept plan: the process that would build is not even started. A damaged plan is built again."""
+    models.set_registered_model_alias("plain", "Production", "1")
+    starts = []
+    for damage in (False, False, True):
+        for path in (tmp_path / "cache" / "plans").glob("*.plan") if damage else ():
+            path.write_bytes(path.read_bytes()[:-1])
+        agent = new_agent(**PROGRAMS).start()
+        controller = Controller(settings, tmp_path / "controller.log").start()
+        try:
+            status = client.wait_until(settings, "plain", "Production", 1, timeout=SECONDS)
+            assert len(ask(status)) == len(ROWS)
+            assert status.engine == "compiled"
+            starts.append("ample zygote" in children(agent))
+        finally:
+            controller.process.send_signal(signal.SIGTERM)
+            controller.process.wait(20)
+            agent.link.shutdown()
+            agent.process.wait(20)
+    models.delete_registered_model_alias("plain", "Production")
+    assert starts == [True, False, True]
 
 
 def test_a_pickled_model_waits_for_the_one_command_and_is_then_served(controller, settings, models, eventually):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import os
 import signal
@@ -19,21 +20,12 @@ from samovar.autoserve.plan import Key
 from samovar.contracts.answers import default_response
 from samovar.contracts.signature import from_columns
 from samovar.contracts.spec import ModelContract
+from samovar.errors import ModelError
 from samovar.scoring.compiler.lower import columns_of, compile_model
 from samovar.scoring.plan import FORMAT, ScorerPlan, SignatureColumn
 from samovar.scoring.request import BuildRequest
 
 HEAVY = {"sklearn", "scipy", "pandas", "mlflow", "skops", "pyarrow", "polars", "joblib", "fastapi", "sqlalchemy", "pydantic"}
-
-
-def zygotes(agent):
-    """Names and pids of the agent's children."""
-    pids = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()
-    found = {}
-    for pid in pids:
-        title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-        found[title.removeprefix("samovar: ")] = int(pid)
-    return found
 
 
 @pytest.fixture
@@ -69,7 +61,7 @@ def ask(port):
         return json.load(answer)
 
 
-def test_a_worker_of_a_compiled_plan_has_no_library_of_models(new_agent, compiled, eventually, tmp_path):
+def test_a_worker_of_a_compiled_plan_has_no_library_of_models(new_agent, compiled, eventually, tmp_path, children):
     """Neither among its modules nor mapped into its memory, after it has answered requests."""
     spied = tmp_path / "modules.json"
     lean = {"preload": ",".join(agent_files.LEAN_PRELOAD), "ample": ",".join(agent_files.AMPLE_PRELOAD)}
@@ -84,10 +76,10 @@ def test_a_worker_of_a_compiled_plan_has_no_library_of_models(new_agent, compile
     mapped = Path(f"/proc/{state.pid}/maps").read_text()
     assert "numpy" in mapped
     assert not [name for name in HEAVY if f"/{name}/" in mapped]
-    assert zygotes(agent).keys() == {"zygote"}
+    assert children(agent).keys() == {"zygote"}
 
 
-def test_a_worker_of_another_plan_finds_the_libraries_there(new_agent, compiled, eventually, tmp_path):
+def test_a_worker_of_another_plan_finds_the_libraries_there(new_agent, compiled, eventually, tmp_path, children):
     """The same look at a worker of the ample zygote sees what the lean one must not have."""
     spied = tmp_path / "modules.json"
     agent = new_agent(entry="spying_server:SpyingServer", ample="numpy,pandas").start()
@@ -108,44 +100,44 @@ def build(agent):
         os.close(fd)
 
 
-def test_the_ample_zygote_comes_for_a_build_and_leaves_when_idle(new_agent, eventually):
+def test_the_ample_zygote_comes_for_a_build_and_leaves_when_idle(new_agent, eventually, children):
     """A burst of builds is served by one; later it is gone, and comes again when it is needed."""
     agent = new_agent(**{"idle-seconds": 0.5}).start()
-    eventually(lambda: zygotes(agent).keys() == {"zygote"}, 5, "the lean zygote's name")
+    eventually(lambda: children(agent).keys() == {"zygote"}, 5, "the lean zygote's name")
     assert build(agent).condition == "Failed"
-    first = zygotes(agent)["ample zygote"]
+    first = children(agent)["ample zygote"]
     assert build(agent).condition == "Failed"
-    assert zygotes(agent)["ample zygote"] == first
-    eventually(lambda: zygotes(agent).keys() == {"zygote"}, 5, "the ample zygote gone")
+    assert children(agent)["ample zygote"] == first
+    eventually(lambda: children(agent).keys() == {"zygote"}, 5, "the ample zygote gone")
     assert build(agent).condition == "Failed"
 
 
-def test_the_ample_zygote_stays_while_a_worker_needs_it(new_agent, fake_plan, eventually, get):
+def test_the_ample_zygote_stays_while_a_worker_needs_it(new_agent, fake_plan, eventually, get, children):
     """A worker that dies is back within a second, which takes a zygote that is there."""
     agent = new_agent(**{"idle-seconds": 0.1}).start()
     agent.serve(fake_plan(version=1, engine="sklearn"))
     before = agent.serving(1)
     agent.serve(fake_plan("witness", 1))
     agent.serving(1, model="witness")
-    kept = zygotes(agent)["ample zygote"]
+    kept = children(agent)["ample zygote"]
     os.kill(before.pid, signal.SIGKILL)
     assert get(before.port)[1] != before.pid
-    assert zygotes(agent)["ample zygote"] == kept
+    assert children(agent)["ample zygote"] == kept
     agent.link.stop(Key("m", "Production"))
-    eventually(lambda: zygotes(agent).keys() == {"zygote"}, 5, "the ample zygote gone")
+    eventually(lambda: children(agent).keys() == {"zygote"}, 5, "the ample zygote gone")
 
 
-def test_a_killed_ample_zygote_is_replaced_while_a_worker_needs_it(new_agent, fake_plan, eventually):
+def test_a_killed_ample_zygote_is_replaced_while_a_worker_needs_it(new_agent, fake_plan, eventually, children):
     agent = new_agent().start()
     agent.serve(fake_plan(version=1, engine="pyfunc"))
     before = agent.serving(1)
-    old = zygotes(agent)["ample zygote"]
+    old = children(agent)["ample zygote"]
     os.kill(old, signal.SIGKILL)
-    eventually(lambda: zygotes(agent).get("ample zygote", old) != old, 5, "another ample zygote")
+    eventually(lambda: children(agent).get("ample zygote", old) != old, 5, "another ample zygote")
     assert agent.serving(1).pid == before.pid
 
 
-def test_an_adopted_worker_keeps_its_engine(new_agent, fake_plan, get):
+def test_an_adopted_worker_keeps_its_engine(new_agent, fake_plan, get, children):
     """After the agent was killed, each worker is brought back by the zygote it came from."""
     agent = new_agent().start()
     agent.serve(fake_plan("a", 1, engine="compiled"))
@@ -161,4 +153,18 @@ def test_an_adopted_worker_keeps_its_engine(new_agent, fake_plan, get):
     parents = {
         name: Path(f"/proc/{agent.serving(1, model=name).pid}/stat").read_text().rpartition(")")[2].split()[1] for name in "ab"
     }
-    assert {name: int(pid) for name, pid in parents.items()} == {"a": zygotes(agent)["zygote"], "b": zygotes(agent)["ample zygote"]}
+    assert {name: int(pid) for name, pid in parents.items()} == {
+        "a": children(agent)["zygote"],
+        "b": children(agent)["ample zygote"],
+    }
+
+
+def test_a_build_dies_with_the_ample_zygote_and_the_next_one_does_not(new_agent, eventually, children):
+    """Whoever ordered it hears so at once, and may order again."""
+    agent = new_agent(ample="slow_library").start()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(build, agent)
+        os.kill(eventually(lambda: children(agent).get("ample zygote"), 10, "the ample zygote"), signal.SIGKILL)
+        with pytest.raises(ModelError, match="builder died"):
+            first.result(5)
+    assert build(agent).condition == "Failed"
