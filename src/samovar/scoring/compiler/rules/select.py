@@ -35,7 +35,8 @@ def selector(step: Any, value: Value, draft: Draft) -> Value:
     kept = np.flatnonzero(step.get_support()).tolist()
     if not kept:
         raise NotLowered(f"{type(step).__name__} selects no column.")
-    return take(draft, draft.checked(value, gaps=get_tags(step).input_tags.allow_nan), kept)
+    # A selector that allows NaN checks nothing: an infinite number in a column that it drops does not matter.
+    return take(draft, value if get_tags(step).input_tags.allow_nan else draft.checked(value), kept)
 
 
 @predict(f"{_FEATURES}._rfe.RFE", f"{_FEATURES}._rfe.RFECV")
