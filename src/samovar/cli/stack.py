@@ -133,17 +133,15 @@ def _show(console: Console, found: StackStatus) -> None:
 
 
 def _endpoints(endpoints: Iterable[Any]) -> Any:
-    table = output.table("Endpoints", "model@alias", "=condition", "version", "=address", "engine", ">memory", "why")
+    table = output.table("Endpoints", "model@alias", "=condition", "version", "=address", "why")
     for row in endpoints:
-        version = "-" if row.serving is None else f"v{row.serving}"
+        version = "-" if row.serving is None else f"v{row.serving} {row.engine}".strip()
         if row.wanted is not None and row.wanted != row.serving:
             version += f" (wanted v{row.wanted})"
         name = output.cell(f"{row.model}@{row.alias}")
-        memory = f"{sum(row.memory_mb):.0f} MB" if row.memory_mb else "-"
         # A model that is not compiled is served all the same, more slowly: people want to know why.
         why = row.reason or (row.notes if row.engine != "compiled" else "")
-        cells = (output.cell(row.address), output.cell(row.engine or None), memory, output.cell(why))
-        table.add_row(name, _coloured(row.condition), version, *cells)
+        table.add_row(name, _coloured(row.condition), output.cell(version), output.cell(row.address), output.cell(why))
     return table
 
 
