@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from samovar import settings as settings_module
 from samovar import workspace
 from samovar.errors import ProjectError
 from samovar.pipelines.context import open_context
 from samovar.project import Project
+from samovar.store.database import open_database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,6 +122,18 @@ def drift_inject(
         return step(ctx, found, kind, strength, seed)
 
 
+def ship(*, settings: Settings | None = None) -> dict[str, Any]:
+    """Put what endpoints logged into the app database; see `samovar.pipelines.ship.ship`."""
+    from samovar.pipelines.ship import ship as step
+
+    settings = settings or settings_module.get()
+    database = open_database(settings)
+    try:
+        return step(database, settings.spool_folder, keep_days=settings.prediction_log_days)
+    finally:
+        database.close()
+
+
 def find(project: str | Project) -> Project:
     """Return the project itself, or the one of this name; raises ProjectError that lists the known ones."""
     return project if isinstance(project, Project) else workspace.find(project)
@@ -136,4 +150,4 @@ def _model_of(target: str | Project) -> tuple[str, str]:
     return project.model, project.alias
 
 
-__all__ = ["drift_inject", "infer", "ingest", "monitor", "promote", "retrain", "rollback", "train"]
+__all__ = ["drift_inject", "infer", "ingest", "monitor", "promote", "retrain", "rollback", "ship", "train"]

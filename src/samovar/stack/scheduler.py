@@ -3,6 +3,9 @@
 An open retrain request is worked on within seconds; every project that has data is monitored now and then. Each step is a
 ``samovar`` command of its own, so that its memory goes back when it ends, and this process stays small. A step claims its work in
 the database: a second scheduler, or a person at the same command, does no harm.
+
+What endpoints log is shipped every few seconds by a thread of this process: a command would take longer to start than the work
+takes, and a retrain must not hold it up.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING
 from samovar import logs, workspace
 from samovar import settings as settings_module
 from samovar.errors import SamovarError, StoreUnavailable
+from samovar.pipelines import ship
 from samovar.stack.services import SCHEDULER_BEAT
 from samovar.store import datasets, retrains
 from samovar.store.database import open_database
@@ -56,10 +60,26 @@ class Scheduler:
 
     def serve(self) -> None:
         """Run until stopped."""
+        shipping = threading.Thread(target=self._ship, name="ship", daemon=True)
+        shipping.start()
         while not self._stop.is_set():
             if self._settings.orchestrator == "internal":
                 self._tick()
             self._pause(self._settings.retrain_poll_seconds)
+        shipping.join(_KILL_SECONDS)  # killed in the middle of a file, it is shipped again from its start
+
+    def _ship(self) -> None:
+        """Ship what endpoints logged, whoever orchestrates the rest: they write on this host."""
+        database: Database | None = None
+        while not self._stop.wait(self._settings.ship_seconds):
+            try:
+                database = database or open_database(self._settings)
+                ship.ship(database, self._settings.spool_folder, keep_days=self._settings.prediction_log_days)
+            except SamovarError as error:
+                _log.warning("the prediction log is not shipped", reason=str(error))
+                database = None
+            except Exception:  # noqa: BLE001 - a thread that ends here would do so unseen
+                _log.exception("the prediction log is not shipped")
 
     def _tick(self) -> None:
         try:

@@ -91,15 +91,19 @@ def renew(connection: sa.Connection, request_id: int, claimant: str) -> bool:
     return bool(connection.execute(statement.values(claimed_at=query.now())).rowcount)
 
 
-def finish(connection: sa.Connection, request_id: int, ok: bool) -> None:  # noqa: FBT001 - how it ended
-    """End a request; one that has ended stays as it is."""
+def finish(connection: sa.Connection, request_id: int, ok: bool, claimant: str | None = None) -> None:  # noqa: FBT001 - how it ended
+    """End a request; one that has ended stays as it is, and so does one that ``claimant``, if given, has lost to another."""
     statement = sa.update(retrain_requests).where(_table.id == request_id, _table.state.in_(("open", "claimed")))
+    if claimant is not None:
+        statement = statement.where(_table.claimed_by == claimant)
     connection.execute(statement.values(state="done" if ok else "failed", finished_at=query.now()))
 
 
-def release(connection: sa.Connection, request_id: int) -> None:
-    """Give a claimed request back, so that anybody may claim it at once."""
+def release(connection: sa.Connection, request_id: int, claimant: str | None = None) -> None:
+    """Give a claimed request back, so that anybody may claim it at once; not one that ``claimant``, if given, has lost."""
     statement = sa.update(retrain_requests).where(_table.id == request_id, _table.state == "claimed")
+    if claimant is not None:
+        statement = statement.where(_table.claimed_by == claimant)
     connection.execute(statement.values(state="open", claimed_by="", claimed_at=None))
 
 

@@ -109,6 +109,43 @@ predictions = Table(
     UniqueConstraint("model", "version", "dataset", "row_index"),
 )
 
+spool_segments = Table(
+    "spool_segments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("segment", String(64), nullable=False, unique=True),  # file of an endpoint's prediction log: shipped once
+    Column("project", String(63), nullable=False),  # empty for a model logged elsewhere
+    Column("model", String(255), nullable=False),
+    Column("alias", String(255), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("role", String(16), nullable=False),  # champion | shadow
+    Column("contract", String(64), nullable=False),  # digest
+    Column("fields", JSON, nullable=False),  # [name, keep | hash | drop] of each field, the key first
+    Column("classes", JSON, nullable=False),  # class labels in the order of the probabilities
+    Column("requests", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("torn", Integer, nullable=False),  # bytes at the file's end that are no whole record
+    Column("first_at", _WHEN),  # of the first and the last row; null when there is none
+    Column("last_at", _WHEN),
+    Column("shipped_at", _WHEN, nullable=False),
+)
+
+prediction_log = Table(
+    "prediction_log",
+    metadata,
+    Column("segment", Integer, primary_key=True, autoincrement=False),  # spool_segments.id
+    Column("position", Integer, primary_key=True, autoincrement=False),  # of the row in its segment, from 0
+    Column("at", _WHEN, nullable=False),
+    Column("request_id", Text, nullable=False),  # clients may repeat theirs
+    Column("row_index", Integer, nullable=False),  # position in the request, from 0
+    Column("route", Text, nullable=False),
+    Column("key", Text, nullable=False),  # empty when the contract has none, or it is not logged
+    Column("label", Text, nullable=False),  # empty when the answer is no label
+    Column("probabilities", JSON),  # in the order of the segment's classes
+    Column("features", JSON),  # value by field of what is logged
+    sqlite_with_rowid=False,  # one tree, in the order in which rows come and go: half the size and time of two
+)
+
 labels = Table(
     "labels",
     metadata,
@@ -210,6 +247,7 @@ trust = Table(
     UniqueConstraint("model", "version"),
 )
 
+Index("ix_spool_segments_model", spool_segments.c.model, spool_segments.c.last_at)
 Index("ix_predictions_dataset", predictions.c.project, predictions.c.dataset)
 Index("ix_decisions_alias", decisions.c.model, decisions.c.alias, decisions.c.created_at)
 Index("ix_events_at", events.c.at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -48,6 +48,34 @@ class Logged:
     probabilities: list[float] | None
 
 
+@dataclass(slots=True)
+class Rows:
+    """Rows as columns, each named as in `Logged` in the plural; ``requests`` is how many requests they are of."""
+
+    at: list[int] = field(default_factory=list)
+    request_ids: list[str] = field(default_factory=list)
+    routes: list[str] = field(default_factory=list)
+    row_indices: list[int] = field(default_factory=list)
+    keys: list[Any] = field(default_factory=list)
+    values: list[dict[str, Any] | None] = field(default_factory=list)
+    labels: list[Any] = field(default_factory=list)
+    probabilities: list[Any] = field(default_factory=list)
+    requests: int = 0
+
+    def columns(self) -> tuple[list[Any], ...]:
+        """Return them in the order of `Logged`."""
+        return (
+            self.at,
+            self.request_ids,
+            self.routes,
+            self.row_indices,
+            self.keys,
+            self.values,
+            self.labels,
+            self.probabilities,
+        )
+
+
 class Reading:
     """One file.
 
@@ -74,20 +102,29 @@ class Reading:
             self.end = file.tell()
         self.torn = 0
         self.header = _header(path, payload)
-        stored = [field for field in self.header.fields if field.log != "drop"]
-        self._names = [field.name for field in stored]
-        self._secret = [place for place, field in enumerate(stored) if field.log == "hash"]
+        stored = [one for one in self.header.fields if one.log != "drop"]
+        self._names = [one.name for one in stored]
+        self._secret = [place for place, one in enumerate(stored) if one.log == "hash"]
         self._secret_key = self.header.key is not None and self.header.key.log == "hash"
 
     def __iter__(self) -> Iterator[Logged]:
         """Yield the rows from ``end`` on; once more, those that were added meanwhile."""
+        for rows in self.batches(1):
+            for row in zip(*rows.columns(), strict=True):
+                yield Logged(*row)
+
+    def batches(self, size: int) -> Iterator[Rows]:
+        """Yield the rows from ``end`` on, at least ``size`` at once but the last, whole groups only."""
+        rows = Rows()
         for group in self.groups():
-            for single in group.singles:
-                name = _text(single.request_id)
-                values = None if single.values is None else self._row(single.values)
-                yield Logged(group.at, name, single.route, 0, self._key(single.key), values, single.label, single.probabilities)
+            self._add_singles(rows, group)
             for many in group.many:
-                yield from self._rows(group.at, many)
+                self._add_many(rows, group.at, many)
+            if len(rows.at) >= size:
+                yield rows
+                rows = Rows()
+        if rows.at:
+            yield rows
 
     def groups(self) -> Iterator[Group]:
         """Yield the groups from ``end`` on."""
@@ -116,26 +153,43 @@ class Reading:
         whole = len(tail) == LENGTH.size and LENGTH.unpack(tail)[0] == zlib.crc32(payload, zlib.crc32(head))
         return payload if whole else None
 
-    def _row(self, values: list[Any]) -> dict[str, Any]:
-        for place in self._secret:
-            values[place] = _hex(values[place])
-        return dict(zip(self._names, values, strict=False))
+    def _add_singles(self, rows: Rows, group: Group) -> None:
+        singles, names, secret = group.singles, self._names, self._secret
+        if secret:
+            for single in singles:
+                _reveal(single.values, secret)
+        if self._secret_key:
+            rows.keys += [_hex(single.key) for single in singles]
+        else:
+            rows.keys += [single.key for single in singles]
+        rows.requests += len(singles)
+        rows.at += [group.at] * len(singles)
+        rows.request_ids += [_text(single.request_id) for single in singles]
+        rows.routes += [single.route for single in singles]
+        rows.row_indices += [0] * len(singles)
+        rows.values += [None if single.values is None else dict(zip(names, single.values, strict=False)) for single in singles]
+        rows.labels += [single.label for single in singles]
+        rows.probabilities += [single.probabilities for single in singles]
 
-    def _table(self, columns: list[list[Any]], rows: int) -> list[Any]:
+    def _add_many(self, rows: Rows, at: int, many: Many) -> None:
+        count, nothing = many.rows, [None] * many.rows
+        rows.requests += 1
+        rows.at += [at] * count
+        rows.request_ids += [_text(many.request_id)] * count
+        rows.routes += [many.route] * count
+        rows.row_indices += range(count)
+        rows.keys += nothing if many.keys is None else [_hex(key) for key in many.keys] if self._secret_key else many.keys
+        rows.values += nothing if many.columns is None else self._table(many.columns, count)
+        rows.labels += many.labels if len(many.labels) == count else nothing
+        rows.probabilities += many.probabilities if many.probabilities and len(many.probabilities) == count else nothing
+
+    def _table(self, columns: list[list[Any]], count: int) -> list[dict[str, Any]]:
         """Return what is stored of each row, which may be nothing."""
-        return [self._row(list(row)) for row in zip(*columns, strict=True)] if columns else [{} for _ in range(rows)]
-
-    def _key(self, key: Any) -> Any:
-        return _hex(key) if self._secret_key else key
-
-    def _rows(self, at: int, many: Many) -> Iterator[Logged]:
-        name, route, rows = _text(many.request_id), many.route, many.rows
-        table = [None] * rows if many.columns is None else self._table(many.columns, rows)
-        keys = [None] * rows if many.keys is None else [self._key(key) for key in many.keys]
-        labels = many.labels if len(many.labels) == rows else [None] * rows
-        shares = many.probabilities or [None] * rows
-        for index, (key, values, label, share) in enumerate(zip(keys, table, labels, shares, strict=True)):
-            yield Logged(at, name, route, index, key, values, label, share)
+        if not columns:
+            return [{} for _ in range(count)]
+        for place in self._secret:
+            columns[place] = [_hex(value) for value in columns[place]]
+        return [dict(zip(self._names, row, strict=False)) for row in zip(*columns, strict=True)]
 
 
 _GROUPS = msgspec.msgpack.Decoder(Group)
@@ -153,6 +207,13 @@ def _header(path: Path, payload: bytes | None) -> Header:
 
 def _text(request_id: bytes) -> str:
     return request_id.decode("utf-8", "replace")
+
+
+def _reveal(values: Any, secret: list[int]) -> None:
+    """Write hashes as text, in place."""
+    if values is not None:
+        for place in secret:
+            values[place] = _hex(values[place])
 
 
 def _hex(value: Any) -> Any:

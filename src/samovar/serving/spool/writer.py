@@ -158,6 +158,7 @@ class SegmentSpool:
     def _begin(self) -> Segment:
         self._segment = Segment(self._folder, self._header)
         self._opened = time.monotonic()
+        self._room -= self._segment.size
         return self._segment
 
     def _seal(self) -> None:
