@@ -10,6 +10,7 @@ from samovar.scoring.ops.bins import Bins
 from samovar.scoring.ops.checks import Finite
 from samovar.scoring.ops.columns import Concat, Gather, Pick, Select
 from samovar.scoring.ops.encode import OneHot, Ordinal
+from samovar.scoring.ops.ensemble import Choice, Curves, Logs, Mean, Median, Scatter
 from samovar.scoring.ops.hashing import Hash
 from samovar.scoring.ops.impute import Fill, FillCell, Missing
 from samovar.scoring.ops.linear import Linear, SparseLinear
@@ -26,12 +27,14 @@ AnyOp = (
     | Add
     | Affine
     | Bins
+    | Choice
     | Clip
     | Complement
     | Concat
     | Constant
     | Count
     | Counted
+    | Curves
     | Densify
     | Fill
     | FillCell
@@ -40,7 +43,10 @@ AnyOp = (
     | Gaussians
     | Hash
     | Linear
+    | Logs
     | LogShares
+    | Mean
+    | Median
     | Missing
     | Normalize
     | OneHot
@@ -48,6 +54,7 @@ AnyOp = (
     | Pick
     | Products
     | Scale
+    | Scatter
     | Select
     | Shares
     | Sigmoid
@@ -74,12 +81,14 @@ __all__ = [
     "Affine",
     "AnyOp",
     "Bins",
+    "Choice",
     "Clip",
     "Complement",
     "Concat",
     "Constant",
     "Count",
     "Counted",
+    "Curves",
     "Densify",
     "Fill",
     "FillCell",
@@ -89,6 +98,9 @@ __all__ = [
     "Hash",
     "Linear",
     "LogShares",
+    "Logs",
+    "Mean",
+    "Median",
     "Missing",
     "Normalize",
     "OneHot",
@@ -96,6 +108,7 @@ __all__ = [
     "Pick",
     "Products",
     "Scale",
+    "Scatter",
     "Select",
     "Shares",
     "Sigmoid",

@@ -77,6 +77,7 @@ class Sum:
         return row
 
     def _at_once(self, leaves: np.ndarray) -> np.ndarray:
+        total: np.ndarray
         if self._own:
             total = np.stack([column.take(leaves).sum(axis=1) for column in self._columns], axis=1)
         else:
