@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -77,7 +77,7 @@ class Sum:
         return row
 
     def _at_once(self, leaves: np.ndarray) -> np.ndarray:
-        total: np.ndarray
+        total: Any
         if self._own:
             total = np.stack([column.take(leaves).sum(axis=1) for column in self._columns], axis=1)
         else:
