@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     """Megabytes that kept plans may take; the least recently used make room. 0 keeps none. Default: hundreds of small models."""
     workers: int = Field(1, ge=1, le=64, validation_alias=_env("SAMOVAR_WORKERS"))
     """Worker processes of each endpoint. Default: one answers thousands of requests a second, and each holds the model."""
-    builder_idle_seconds: float = Field(30.0, gt=0, validation_alias=_env("SAMOVAR_BUILDER_IDLE_SECONDS"))
+    builder_idle_seconds: float = Field(20.0, gt=0, validation_alias=_env("SAMOVAR_BUILDER_IDLE_SECONDS"))
     """How long the models' own libraries stay in memory (170 MB) after the last build. A build later than that takes 2 s longer."""
 
     # --- prediction log ----------------------------------------------------------------------------------------------------

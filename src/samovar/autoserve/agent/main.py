@@ -44,7 +44,7 @@ def parse(argv: Sequence[str]) -> AgentConfig:
     parser.add_argument(
         "--ample", default=",".join(AMPLE_PRELOAD), help="modules that builders and all other workers find imported"
     )
-    parser.add_argument("--idle-seconds", type=float, default=30.0, help="how long the modules of --ample stay in memory unused")
+    parser.add_argument("--idle-seconds", type=float, default=20.0, help="how long the modules of --ample stay in memory unused")
     parser.add_argument("--log-level", default="INFO")
     parser.add_argument("--log-format", default="text", choices=["text", "json"])
     known = parser.parse_args(argv)

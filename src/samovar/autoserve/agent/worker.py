@@ -25,6 +25,7 @@ from samovar.autoserve.agent import config as agent_config
 from samovar.autoserve.agent import titles
 from samovar.autoserve.naming import endpoint_name
 from samovar.errors import SamovarError
+from samovar.serving import collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,7 @@ def main(identity: protocol.Identity, listener_fd: int, plan_fd: int, config: Ag
     try:
         server = make_server(config, identity, memory.read(plan_fd))
         server.load()
+        collector.settle()
     except UnreadablePlan as error:
         log.warning("the plan is of another Samovar", version=identity.version, reason=str(error))
         tether.report("failed", str(error), unreadable=True)
