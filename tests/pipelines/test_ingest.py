@@ -250,3 +250,14 @@ def test_anomalies_are_measured_against_real_rows_not_injected_ones(ctx):
         )
         datasets.add(connection, injected)
     assert kinds_of(ingest(ctx, project(rows().reverse()))) == []
+
+
+def test_a_lost_snapshot_costs_the_comparison_and_not_the_new_rows(ctx):
+    """Somebody deleted yesterday's file: today's rows are stored all the same, and say that nothing was compared."""
+    from pathlib import Path
+
+    ingest(ctx, project(rows()))
+    Path(all_datasets(ctx)[0].url).unlink()
+    done = ingest(ctx, project(rows(amount=[900.0] * 200)))
+    assert (done["status"], done["rows"]) == ("done", 200)
+    assert len(all_datasets(ctx)) == 2

@@ -319,3 +319,19 @@ class TestToolkit:
             assert toolkit.trust(ctx, world.name, 2)["status"] == "unchanged"
             with pytest.raises(NotFound):
                 toolkit.trust(ctx, world.name, 99)
+
+
+def test_a_move_made_while_the_gate_judges_stands(world, monkeypatch):
+    """Measured against no champion; meanwhile a person made one. Theirs stands; the decision is kept and not applied."""
+    with world.context() as ctx:
+        record = aliases.record
+
+        def slow(context, wanted):
+            ctx.registry.set_alias(world.name, "Production", 2)  # a person, while the gate was at work
+            return record(context, wanted)
+
+        monkeypatch.setattr(aliases, "record", slow)
+        with pytest.raises(Conflict, match="that move stands"):
+            promote(ctx, world.project)
+        assert where(ctx, world.name) == 2
+        assert made(ctx, world.name)[-1][2:] == (None, 1, False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from samovar.errors import DataError, RegistryUnavailable
+from samovar.errors import Conflict, DataError, RegistryUnavailable
 from samovar.pipelines.inject import drift_inject
 from samovar.pipelines.monitor import monitor
 from samovar.pipelines.retrain import retrain
@@ -57,6 +57,33 @@ def test_an_outage_gives_the_request_back(loop):
         assert states(loop) == ["open"]
         with pytest.raises(RegistryUnavailable):
             retrain(ctx, loop.project)
+
+
+def test_a_claim_that_was_lost_is_neither_ended_nor_given_back(loop, monkeypatch):
+    """Another host took the request over while this one worked: its claim stands, whatever becomes of our work."""
+    from samovar.pipelines import retrain as module
+
+    def taken_over(ctx, project):
+        with ctx.db.begin() as connection:
+            connection.exec_driver_sql("update retrain_requests set claimed_by = 'elsewhere:1:1'")
+        raise Conflict("somebody else was at work")
+
+    monkeypatch.setattr(module, "ingest", taken_over)
+    with loop.context() as ctx, pytest.raises(Conflict):
+        retrain(ctx, loop.project)
+    assert [(row["state"], row["claimed_by"]) for row in loop.tables()["retrain_requests"]] == [("claimed", "elsewhere:1:1")]
+
+
+def test_a_move_made_elsewhere_gives_the_request_back(loop, monkeypatch):
+    from samovar.pipelines import retrain as module
+
+    def moved(ctx, project):
+        raise Conflict("the alias was moved by somebody else meanwhile")
+
+    monkeypatch.setattr(module, "ingest", moved)
+    with loop.context() as ctx, pytest.raises(Conflict):
+        retrain(ctx, loop.project)
+    assert states(loop) == ["open"]
 
 
 def test_a_request_that_cannot_be_worked_on_ends_as_failed(loop):

@@ -50,6 +50,17 @@ def test_a_step_that_is_done_is_not_done_again(ctx):
     assert calls == [1]
 
 
+def test_a_step_whose_product_is_gone_is_done_again(ctx):
+    """Somebody deleted in MLflow what an earlier run made."""
+    made = []
+    work = lambda: {"n": made.append(1) or len(made)}  # noqa: E731
+    runs_ = [
+        steps.run_once(ctx, "train", "tiny", "k", work, still_there=lambda there=there: there) for there in (True, True, False)
+    ]
+    assert [(run.status, run.result["n"]) for run in runs_] == [("done", 1), ("unchanged", 1), ("done", 2)]
+    assert steps.run_once(ctx, "train", "tiny", "k", work).result == {"n": 2}
+
+
 def test_another_key_is_another_step(ctx):
     assert [steps.run_once(ctx, "train", "tiny", key, dict).status for key in ("a", "b")] == ["done", "done"]
 

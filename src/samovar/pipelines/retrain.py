@@ -76,18 +76,19 @@ def _claimed(ctx: Context, request: RetrainRequest | None) -> Iterator[None]:
         _settle(ctx, request, retrains.release)
         raise
     except (FixInput, GiveUp):
-        _settle(ctx, request, lambda connection, number: retrains.finish(connection, number, False))
+        _settle(ctx, request, lambda connection, number, claimant: retrains.finish(connection, number, False, claimant))
         raise
     except BaseException:
         _settle(ctx, request, retrains.release)
         raise
-    _settle(ctx, request, lambda connection, number: retrains.finish(connection, number, True))
+    _settle(ctx, request, lambda connection, number, claimant: retrains.finish(connection, number, True, claimant))
 
 
-def _settle(ctx: Context, request: RetrainRequest | None, how: Callable[[Any, int], None]) -> None:
+def _settle(ctx: Context, request: RetrainRequest | None, how: Callable[[Any, int, str], None]) -> None:
+    """End or give back the request, unless another claimant took it over meanwhile."""
     if request is not None:
         with ctx.db.begin() as connection:
-            how(connection, request.id)
+            how(connection, request.id, request.claimed_by)
 
 
 def _renewing(ctx: Context, request: RetrainRequest | None, progress: Report | None) -> Report | None:
@@ -101,7 +102,9 @@ def _renewing(ctx: Context, request: RetrainRequest | None, progress: Report | N
         if time.monotonic() - renewed > _RENEW_SECONDS:
             renewed = time.monotonic()
             with ctx.db.begin() as connection:
-                retrains.renew(connection, request.id, request.claimed_by)
+                kept = retrains.renew(connection, request.id, request.claimed_by)
+            if not kept:
+                raise Conflict("Another host has taken this retrain over, or ended it.", remedy="It goes on there.")
         if progress is not None:
             progress(candidate, done, total, best)
 
