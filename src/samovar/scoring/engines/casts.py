@@ -71,7 +71,10 @@ def _string(series: pd.Series[Any], spec: SignatureColumn) -> pd.Series[Any]:  #
 
 
 def _binary(series: pd.Series[Any], spec: SignatureColumn) -> pd.Series[Any]:
-    return _string(series, spec).map(lambda text: base64.b64decode(text.replace("\n", ""), validate=True))
+    texts = _string(series, spec)
+    if spec.required and texts.isna().any():
+        raise ValueError("not bytes")
+    return texts.map(lambda text: base64.b64decode(text.replace("\n", ""), validate=True), na_action="ignore")
 
 
 def _datetime(series: pd.Series[Any], spec: SignatureColumn) -> pd.Series[Any]:  # noqa: ARG001 - one shape for all casts

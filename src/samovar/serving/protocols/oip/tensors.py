@@ -83,7 +83,8 @@ def _flattened(data: Any, depth: int, path: str) -> list[Any]:
         if not all(isinstance(part, list) for part in data):
             raise RequestError("Expected lists of one depth.", path=f"{path}.data")
         data = list(chain.from_iterable(data))
-    return data
+    values: list[Any] = data
+    return values
 
 
 def _unpacked(blob: memoryview, datatype: str, path: str) -> list[Any]:
