@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     from samovar import logs  # noqa: PLC0415
     from samovar.errors import SamovarError  # noqa: PLC0415
     from samovar.scoring.plan import decode  # noqa: PLC0415
+    from samovar.serving import collector  # noqa: PLC0415
     from samovar.serving.config import EndpointConfig  # noqa: PLC0415
     from samovar.serving.server import EndpointServer  # noqa: PLC0415
 
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         logs.configure("endpoint", model=plan.model, alias=options.alias)
         server = EndpointServer(plan, EndpointConfig(model=plan.model, alias=options.alias, spool_dir=options.spool))
         server.load()
+        collector.settle()
     except (OSError, ValueError, SamovarError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a program's own last words
         return 2
