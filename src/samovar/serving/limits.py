@@ -44,6 +44,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._headed = False  # its headers are complete
         self._since = 0.0  # when the wait for the rest of it began
         self._fed = self._head = self._count = self._body = 0  # bytes (and headers) of the present message
+        self._begun = 0  # messages that the data being read belongs to
         self._refusal: Exception | None = None  # waits for earlier answers
         self._over = False  # nothing is read any more
         self._until = 0.0  # when even a lingering connection ends
@@ -65,6 +66,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._over:
             return
         self._unset_keepalive_if_required()
+        self._begun = int(self._open)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -72,9 +74,9 @@ class LimitedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.refuse(self._refusal or errors.Malformed())
         else:
-            if self._open and not self._headed:
-                self._fed += len(data)
-                if self._fed > self._limits.header_limit:  # a header without end is in nobody's count yet
+            if self._open and not self._headed and self._begun == 1:
+                self._fed += len(data)  # a header without end is in nobody's count yet
+                if self._fed > self._limits.header_limit:
                     self.refuse(self._too_much_head())
 
     def on_message_begin(self) -> None:
@@ -82,6 +84,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._open, self._headed = True, False
         self._since = self.loop.time()
         self._fed = self._head = self._count = self._body = 0
+        self._begun += 1
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
