@@ -50,8 +50,10 @@ class Bringing:
         self.errors = {}
         self.behaviour = {}
         self.attempts = []
+        self.anew = []
 
-    def bring(self, key, version, *, wished):
+    def bring(self, key, version, *, wished, again):
+        self.anew.append(again)
         self.attempts.append((key, version))
         error = self.errors.get(version)
         if error and not (isinstance(error, Untrusted) and self.journal.trusted(key.model, version)):
@@ -196,6 +198,7 @@ def test_a_version_that_fails_in_the_worker_is_tried_with_back_off_too(world):
     world.clock += 2.5
     world.settle()
     world.until(lambda status: status.condition == "Failed" and len(world.delivery.attempts) == 2)
+    assert world.delivery.anew == [False, True], "a kept plan that failed is not taken again"
 
 
 def test_an_untrusted_version_is_served_at_the_poll_after_it_was_trusted(world):

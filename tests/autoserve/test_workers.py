@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -95,6 +96,19 @@ def test_a_worker_that_hangs_is_replaced(new_agent, fake_plan, get):
     assert get(before.port, timeout=20)[1] != before.pid
     assert 2.0 < time.monotonic() - began < 10.0
     assert agent.serving(1).restarts == 1
+
+
+def test_a_worker_that_hung_while_there_was_no_agent_gives_its_port_back(new_agent, fake_plan, get, eventually):
+    """It cannot call the next agent, which ends it as soon as its silence is long enough."""
+    agent = new_agent(**{"hang-seconds": 4}).start()
+    agent.serve(fake_plan(version=1))
+    before = agent.serving(1)
+    agent.kill()
+    os.kill(before.pid, signal.SIGSTOP)
+    agent.start()
+    eventually(lambda: not Path(f"/proc/{before.pid}").exists(), 20, "the worker gone")
+    agent.serve(fake_plan(version=1))
+    assert agent.serving(1).port == before.port
 
 
 def test_a_worker_of_a_stopped_agent_keeps_answering(agent, fake_plan, get):

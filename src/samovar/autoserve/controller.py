@@ -186,7 +186,8 @@ class Controller:
     def _build(self, key: Key, version: int) -> None:
         began = time.monotonic()
         try:
-            self._delivery.bring(key, version, wished=lambda: self._builds.wished(key, version))
+            failed = self._retries.failure(key, version) is not None
+            self._delivery.bring(key, version, wished=lambda: self._builds.wished(key, version), again=failed)
         except Untrusted as error:
             self._retries.note(key, version, str(error), untrusted=True)
         except SamovarError as error:

@@ -57,44 +57,44 @@ class Delivery:
         self._build_seconds = build_seconds
         self._compile = compile
 
-    def bring(self, key: Key, number: int, *, wished: Callable[[], bool]) -> None:
+    def bring(self, key: Key, number: int, *, wished: Callable[[], bool], again: bool = False) -> None:
         """Have the agent serve a version; a version that is no longer wished for when it is ready is dropped.
+
+        Args:
+            key: the endpoint.
+            number: the version.
+            wished: asked again when the plan is ready.
+            again: it was brought before and failed, so its plan is built anew.
 
         Raises:
             SamovarError: why it cannot be served.
         """
         registry = self._registry()
         version = registry.version(key.model, number)
-        request = protocol.Serve(key.model, key.alias, number, version.label, _origin(version), FORMAT)
+        offer = protocol.Serve(key.model, key.alias, number, version.label, _origin(version), FORMAT)
         # A promoted candidate and a rolled back champion are in the agent's memory already.
-        if self._agent.serve(request):
+        if self._agent.serve(offer):
             return
-        fd = self._plan(
-            BuildRequest(
-                model=key.model,
-                version=number,
-                run_id=version.run_id,
-                label=version.label,
-                files=fetch_files(registry, version),
-                trusted=self._trusted(key.model, number),
-                compile=self._compile,
-            )
+        request = BuildRequest(
+            model=key.model,
+            version=number,
+            run_id=version.run_id,
+            label=version.label,
+            files=fetch_files(registry, version),
+            trusted=self._trusted(key.model, number),
+            compile=self._compile,
         )
+        kept = None if again else self._cache.get(request)
+        fd = self._build(request) if kept is None else memory.seal(kept, name=f"{key.model}-v{number}")
         try:
+            plan = memory.read(fd) if kept is None else kept
             if wished():
-                found = plancache.head(memory.read(fd))
-                self._agent.serve(msgspec.structs.replace(request, engine=found.engine, notes=found.notes[:_NOTES]), fd)
+                found = plancache.head(plan)
+                self._agent.serve(msgspec.structs.replace(offer, engine=found.engine, notes=found.notes[:_NOTES]), fd)
         finally:
             os.close(fd)
-
-    def _plan(self, request: BuildRequest) -> int:
-        """Return the descriptor of a sealed plan, built now or before."""
-        kept = self._cache.get(request)
-        if kept is not None:
-            return memory.seal(kept, name=f"{request.model}-v{request.version}")
-        fd = self._build(request)
-        self._cache.put(request, memory.read(fd))
-        return fd
+        if kept is None:
+            self._cache.put(request, plan)
 
     def _build(self, request: BuildRequest) -> int:
         """Have a plan built; return its descriptor."""

@@ -176,11 +176,15 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """A worker calls home, at its birth or to be adopted. Carries its listening socket and its plan."""
+    """A worker calls home, at its birth or to be adopted. Carries its listening socket and its plan.
+
+    ``beats``: it sends ``Beat``, so that its silence means something.
+    """
 
     identity: Identity
     state: WorkerState
     since: float = 0.0
+    beats: bool = False
 
 
 class Changed(msgspec.Struct, frozen=True, tag="changed"):

@@ -18,7 +18,7 @@ from samovar.autoserve.agent.ledger import Ledger
 from samovar.autoserve.agent.nursery import Nursery
 from samovar.autoserve.agent.peer import Peer
 from samovar.autoserve.agent.watch import Watch
-from samovar.autoserve.agent.workers import WorkerProcess, new_token, read_known, write_known
+from samovar.autoserve.agent.workers import KnownProcess, WorkerProcess, new_token, read_known, write_known
 from samovar.autoserve.plan import Key
 from samovar.errors import SamovarError
 from samovar.logs import get_logger
@@ -52,7 +52,7 @@ class Agent:
         self._endpoints: dict[Key, Endpoint] = {}
         self._workers: dict[str, WorkerProcess] = {}
         self._peers: set[Peer] = set()
-        self._awaited: set[int] = set()
+        self._awaited: dict[int, KnownProcess] = {}
         self._adopted = asyncio.Event()
         self._finished = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
@@ -61,10 +61,11 @@ class Agent:
     async def run(self) -> None:
         """Listen, adopt what an earlier agent left, and serve until ``Shutdown`` or SIGTERM."""
         (self._run_dir / files.STOP_FILE).unlink(missing_ok=True)
-        self._awaited = {process.pid for process in read_known(self._run_dir / files.WORKERS)}
+        self._awaited = {process.pid: process for process in read_known(self._run_dir / files.WORKERS)}
         if not self._awaited:
             self._adopted.set()
         self._loop.call_later(ADOPTION_SECONDS, self._adopted.set)
+        self._loop.call_later(self._config.hang_seconds, self._end_mute)
         server = transport.listen(self._run_dir / files.SOCKET)
         self._loop.add_reader(server, self._accept, server)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -129,6 +130,13 @@ class Agent:
         for endpoint in self._endpoints.values():
             endpoint.complete()
 
+    def _end_mute(self) -> None:
+        """End workers of an earlier agent that never called: they hang, and hold ports that nobody else can have."""
+        for process in self._awaited.values():
+            log.warning("a worker of the earlier agent does not call", pid=process.pid)
+            process.kill()
+        self._awaited.clear()
+
     # --- what happens -------------------------------------------------------------------------------------------------------
 
     def _accept(self, server: socket.socket) -> None:
@@ -165,7 +173,7 @@ class Agent:
         if known is not None:
             transport.close_all(fds)
             self._nursery(known.identity).settle(token)
-            known.greet(peer)
+            known.greet(peer, beats=hello.beats)
             known.born(peer.pid)
             if hello.state == "accepting" != known.state:
                 known.state = hello.state
@@ -174,7 +182,7 @@ class Agent:
         elif fds or hello.state == "draining":
             self._adopt(peer, hello, fds)
         self._write_known()
-        self._awaited.discard(peer.pid)
+        self._awaited.pop(peer.pid, None)
         if not self._awaited:
             self._adopted.set()
 
@@ -192,7 +200,7 @@ class Agent:
             endpoint.adopt(worker, Artifact.named(identity, fds[1]), hello)
             self._nursery(identity).start()
         worker.state = hello.state
-        worker.greet(peer)
+        worker.greet(peer, beats=hello.beats)
         worker.born(peer.pid)
         log.info("adopted a worker", model=key.model, alias=key.alias, version=identity.version, pid=peer.pid, state=hello.state)
 

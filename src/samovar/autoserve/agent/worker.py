@@ -228,7 +228,7 @@ class Tether:
         except OSError:
             return False
         with self._lock:
-            hello = protocol.Hello(self._identity, self._state, self._since)
+            hello = protocol.Hello(self._identity, self._state, self._since, beats=True)
             try:
                 # One that leaves has nothing to hand over: it is only watched until it is gone.
                 transport.send(line, protocol.encode(hello), [] if self._leaving else self._fds)
@@ -249,8 +249,9 @@ class Tether:
             if not packet:
                 line.close()
                 return
-            if isinstance(protocol.decode(packet), protocol.Drain):
-                self.drain()
+            with contextlib.suppress(msgspec.DecodeError):  # a later Samovar's agent may say more than we understand
+                if isinstance(protocol.decode(packet), protocol.Drain):
+                    self.drain()
 
     def _abandoned(self) -> bool:
         return not self._leaving and (not self._run_dir.is_dir() or (self._run_dir / agent_config.STOP_FILE).exists())

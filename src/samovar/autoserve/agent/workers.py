@@ -90,9 +90,10 @@ class WorkerProcess:
             # A margin: the worker keeps its own deadline and closes what is left in order.
             self._loop.call_later(self._drain_seconds + 2.0, self.kill)
 
-    def greet(self, peer: Peer) -> None:
+    def greet(self, peer: Peer, *, beats: bool) -> None:
         """Learn its line; a wish to see it leave that came earlier is told now."""
         self.peer = peer
+        self.heard = time.monotonic() if beats else 0.0
         if self._told:
             peer.send(protocol.Drain())
 
@@ -131,6 +132,17 @@ class KnownProcess(msgspec.Struct, frozen=True):
     def alive(self) -> bool:
         """Whether exactly this process still runs."""
         return start_time(self.pid) == self.start
+
+    def kill(self) -> None:
+        """End exactly this process, if it still runs."""
+        try:
+            pidfd = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return
+        if self.alive:  # asked after the descriptor was opened, which then can be no other's
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
 
 
 def write_known(path: Path, pids: list[int]) -> None:
