@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import Any
 
 from samovar.errors import RequestError
 from samovar.scoring.ops.base import Kernel, Op
 from samovar.scoring.ops.text import csr
 from samovar.scoring.ops.words import Analyzer  # noqa: TC001 - msgspec reads the annotation at run time
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _WORD = 0xFFFFFFFF
 _REMEMBERED = 100_000  # n-grams whose position is kept at hand; then it is all forgotten, so that memory stays bounded
@@ -37,40 +35,38 @@ class Hash(Op, frozen=True):
         """See `Op.open`."""
         if self.width < 1:
             raise ValueError("a hash needs positions")
-        grams, place = self.analyzer.open(), remembered(self.width)
+        grams, place = self.analyzer.open(), Places(self.width).__getitem__
         signs, binary = self.signs, self.binary
 
         def row(text: Any) -> tuple[list[int], list[float]]:
             sums: dict[int, float] = {}
-            for gram in grams(text):
-                position, sign = place(gram)
-                sums[position] = sums.get(position, 0.0) + (sign if signs else 1.0)
+            for code, count in Counter(map(place, grams(text))).items():
+                position, sign = (code, 1.0) if code >= 0 else (~code, -1.0 if signs else 1.0)
+                sums[position] = sums.get(position, 0.0) + sign * count
             return [*sums], [1.0] * len(sums) if binary else [*sums.values()]
 
         return Kernel(lambda texts: csr(map(row, texts), self.width), row)
 
 
-def remembered(width: int) -> Callable[[str], tuple[int, float]]:
-    """Return the function from an n-gram to its position and sign, which remembers those it has seen."""
-    known: dict[str, tuple[int, float]] = {}
+class Places(dict[str, int]):
+    """N-gram -> its position, as ``~position`` where its hash is negative; found once and remembered."""
 
-    def place(gram: str) -> tuple[int, float]:
-        found = known.get(gram)
-        if found is None:
-            try:
-                value = murmur(gram.encode())
-            except UnicodeEncodeError:
-                raise RequestError("Expected text that can be written as UTF-8.") from None
-            # the position of the least hash as scikit-learn defines it, which differs from the rule by one
-            position = (_WORD // 2 - (width - 1)) % width if value == -(2**31) else abs(value) % width
-            found = position, 1.0 if value >= 0 else -1.0
-            if len(known) >= _REMEMBERED:
-                known.clear()
-            if len(gram) <= _LONG:
-                known[gram] = found
-        return found
+    def __init__(self, width: int) -> None:
+        self._width = width
 
-    return place
+    def __missing__(self, gram: str) -> int:
+        try:
+            value = murmur(gram.encode())
+        except UnicodeEncodeError:
+            raise RequestError("Expected text that can be written as UTF-8.") from None
+        # The position of the least hash is as scikit-learn defines it: its absolute value is no number of 32 bits.
+        position = (_WORD // 2 - (self._width - 1)) % self._width if value == -(2**31) else abs(value) % self._width
+        code = position if value >= 0 else ~position
+        if len(gram) <= _LONG:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[gram] = code
+        return code
 
 
 def murmur(data: bytes) -> int:

@@ -191,9 +191,9 @@ class _Found(dict[str, tuple[Any, ...]]):
     def __missing__(self, word: str) -> tuple[Any, ...]:
         entries = map(self._table.get, self._analyzer._pieces(word))  # noqa: SLF001 - the same module
         found = tuple(entry for entry in entries if entry is not None)
-        if len(self) >= _REMEMBERED:
-            self.clear()
         if len(word) <= _LONG:
+            if len(self) >= _REMEMBERED:
+                self.clear()
             self[word] = found
         return found
 

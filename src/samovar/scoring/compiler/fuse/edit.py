@@ -51,7 +51,8 @@ class Editor:
         for index, node in enumerate(program.nodes, start=first):
             moved = msgspec.structs.replace(node, inputs=tuple(new[number] for number in node.inputs))
             new[index] = rewrite(self, moved)
-            self._readers[new[index]] += readers[index]
+            through = new[index] in moved.inputs  # the node is left out: its readers read what it read
+            self._readers[new[index]] += readers[index] - through
         shares = None if answer.probabilities is None else new[answer.probabilities]
         moved_answer = msgspec.structs.replace(answer, label=new[answer.label], probabilities=shares)
         return msgspec.structs.replace(program, nodes=tuple(self.nodes), answer=moved_answer)
