@@ -1,0 +1,186 @@
+"""The desk: what is done at once and what beside the loop, and that nothing leaves before it is logged."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from samovar.errors import RequestError
+from samovar.serving import errors
+from samovar.serving.config import EndpointConfig
+from samovar.serving.desk import Desk
+from samovar.serving.jobs import Job, Route
+from samovar.serving.metrics import Metrics
+from samovar.serving.turn import NoSpool, NotLogged
+
+
+class Answers(list):
+    def cut(self, start, stop):
+        return Answers(self[start:stop])
+
+    def logged(self, index):
+        return self[index], None
+
+
+class Digits:
+    """A protocol of rows of one digit each; remembers in which threads it worked."""
+
+    accepted = ("application/json",)
+
+    def __init__(self):
+        self.decoded, self.scored = [], []
+        self.quick = self.glance
+
+    def glance(self, body):
+        if body == b"broken":
+            raise ZeroDivisionError("SECRET")
+        return (b"one", (1,), None, 1, None) if body == b"1" else None
+
+    def decode(self, body, media, headers):
+        self.decoded.append(threading.current_thread().name)
+        if not body.strip().isdigit():
+            raise RequestError("Expected digits.", path="body")
+        values = list(body.strip())
+        return Job([values], len(values), self.run, bytes)
+
+    def run(self, engine, columns, params):
+        self.scored.append(threading.current_thread().name)
+        return Answers(columns[0])
+
+    def error(self, error):
+        return errors.answer(error)[0]
+
+
+class Log(NoSpool):
+    """A prediction log that writes down what happens to it."""
+
+    def __init__(self, events, *, full=False):
+        self.events, self.full = events, full
+
+    def row(self, request_id, route, row):
+        self.events.append(("row", request_id))
+
+    def job(self, request_id, route, job, answers):
+        self.events.append(("job", request_id))
+
+    def flush(self):
+        self.events.append(("flush",))
+        if self.full:
+            raise NotLogged("The log is full.")
+
+
+class Office:
+    """A desk on the running loop, and everything that happens there in order."""
+
+    def __init__(self, *, inline=True, full=False, **limits):
+        self.events, self.protocol = [], Digits()
+        self.route = Route("/digits", "/digits", self.protocol)
+        engine = type("Engine", (), {"inline": inline})()
+        metrics = Metrics({"model": "m", "alias": "a"}, ["/digits"], {}, errors.KINDS)
+        self.desk = Desk(engine, [self.route], EndpointConfig("m", "a", **limits), metrics, Log(self.events, full=full))
+        self.desk.open(asyncio.get_running_loop())
+
+    def ask(self, body, request_id=b"id"):
+        answer = asyncio.get_running_loop().create_future()
+
+        def deliver(response):
+            self.events.append(("leaves", request_id))
+            answer.set_result(response)
+
+        self.desk.ask(self.route, body, "application/json", {}, request_id, deliver)
+        assert not answer.done()
+        return asyncio.wait_for(answer, 10)
+
+
+def on_a_loop(test):
+    def run():
+        asyncio.run(asyncio.wait_for(test(), 20))
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@on_a_loop
+async def test_the_log_is_written_once_a_turn_and_before_any_answer_leaves():
+    office = Office()
+    await asyncio.gather(office.ask(b"1", b"a"), office.ask(b"123", b"b"), office.ask(b"1", b"c"))
+    assert office.events == [
+        ("row", b"a"),
+        ("job", b"b"),
+        ("row", b"c"),
+        ("flush",),
+        ("leaves", b"a"),
+        ("leaves", b"b"),
+        ("leaves", b"c"),
+    ]
+
+
+@on_a_loop
+async def test_what_could_not_be_logged_is_not_answered():
+    """503 and when to try again; an error that is not logged anyway stays what it is."""
+    office = Office(full=True)
+    row, job, bad = await asyncio.gather(office.ask(b"1"), office.ask(b"123"), office.ask(b"x"))
+    assert (row.status, job.status, bad.status) == (503, 503, 400)
+    assert (b"retry-after", b"1") in row.headers
+    assert b"TEMPORARILY_UNAVAILABLE" in job.body
+
+
+@on_a_loop
+async def test_few_rows_of_a_compiled_model_are_scored_on_the_loop():
+    office = Office(inline_rows=3)
+    assert (await office.ask(b"123")).body == b"123"
+    assert (await office.ask(b"1234")).body == b"1234"
+    assert office.protocol.scored == ["MainThread", "model"]
+
+
+@on_a_loop
+async def test_other_models_are_never_asked_on_the_loop():
+    office = Office(inline=False)
+    await office.ask(b"12")
+    assert office.protocol.scored == ["model"]
+
+
+@on_a_loop
+async def test_a_large_body_is_decoded_beside_the_loop():
+    office = Office()
+    assert (await office.ask(b"7".ljust(100_000))).body == b"7"
+    assert (await office.ask(b"x" * 100_000)).status == 400
+    assert (await office.ask(b"77")).body == b"77"
+    assert office.protocol.decoded == ["decoder", "decoder", "MainThread"]
+
+
+@on_a_loop
+async def test_requests_of_one_turn_share_a_call():
+    office = Office(inline=False)
+    answers = await asyncio.gather(*[office.ask(b"%d" % number) for number in range(2, 9)])
+    assert [answer.body for answer in answers] == [b"%d" % number for number in range(2, 9)]
+    assert office.protocol.scored == ["model"]
+
+
+@on_a_loop
+async def test_a_failure_of_our_own_says_nothing():
+    answer = await Office().ask(b"broken")
+    assert (answer.status, b"SECRET" in answer.body) == (500, False)
+
+
+@on_a_loop
+async def test_too_many_rows_are_never_scored():
+    office = Office(max_rows=4)
+    assert (await office.ask(b"12345")).status == 413
+    assert office.protocol.scored == []
+
+
+@pytest.mark.parametrize("body", [b"1", b"123", b"x", b"broken", b"7".ljust(100_000)])
+def test_nothing_stays_in_flight(body):
+    """The gauge is at zero again whatever became of a request."""
+
+    async def ask():
+        office = Office()
+        await office.ask(body)
+        text = office.desk.metrics.render().decode()
+        (line,) = [line for line in text.splitlines() if line.startswith("samovar_requests_in_flight{")]
+        assert line.endswith(" 0")
+
+    asyncio.run(ask())
