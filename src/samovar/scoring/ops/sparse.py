@@ -1,13 +1,17 @@
-"""Sparse rows beside other values."""
+"""Sparse rows beside other values, and linear maps of them."""
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from operator import mul
 from typing import Any
 
 import numpy as np
 
-from samovar.scoring.ops.base import Csr, Kernel, Op
+from samovar.scoring.ops.base import Array, Csr, Kernel, Op
+
+_FEW = 4  # outputs; more of them are faster through numpy even for one row
+_LARGE = 200_000  # coefficients; more of them would fill the memory as Python's numbers
 
 
 class Stack(Op, frozen=True):
@@ -51,6 +55,48 @@ class Stack(Op, frozen=True):
             return positions, numbers
 
         return Kernel(batch, row)
+
+
+class SparseLinear(Op, frozen=True):
+    """``x @ coefficients.T + intercept`` of sparse rows; coefficients (outputs, k)."""
+
+    coefficients: Array
+    intercept: Array
+
+    def open(self) -> Kernel:
+        """See `Op.open`."""
+        matrix, intercept = self.coefficients.open(), self.intercept.open()
+        if len(matrix) > _FEW or matrix.size > _LARGE:
+            return _by_numpy(np.ascontiguousarray(matrix.T), intercept)
+        pairs = list(zip(matrix.tolist(), intercept.tolist(), strict=True))
+
+        def batch(rows: Csr) -> np.ndarray:
+            count = len(rows.starts) - 1
+            owners = np.repeat(np.arange(count), np.diff(rows.starts))
+            sums = [np.bincount(owners, weights[rows.indices] * rows.data, count) for weights in matrix]
+            return np.asarray(np.stack(sums, axis=1) + intercept)
+
+        def row(sparse: tuple[list[int], list[float]]) -> list[float]:
+            positions, numbers = sparse
+            return [sum(map(mul, [weights[i] for i in positions], numbers)) + constant for weights, constant in pairs]
+
+        return Kernel(batch, row)
+
+
+def _by_numpy(weights: np.ndarray, intercept: np.ndarray) -> Kernel:
+    def row(sparse: tuple[list[int], list[float]]) -> list[float]:
+        positions, numbers = sparse
+        if not positions:
+            return intercept.tolist()  # type: ignore[no-any-return]
+        return (np.array(numbers) @ weights[positions] + intercept).tolist()  # type: ignore[no-any-return]
+
+    def batch(rows: Csr) -> np.ndarray:
+        scores = np.tile(intercept, (len(rows.starts) - 1, 1))
+        for index, (start, end) in enumerate(pairwise(rows.starts.tolist())):
+            scores[index] += rows.data[start:end] @ weights[rows.indices[start:end]]
+        return scores
+
+    return Kernel(batch, row)
 
 
 class Add(Op, frozen=True):
