@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from samovar import logs
 from samovar.errors import StoreUnavailable
+from samovar.serving.spool import folder as folder_
 from samovar.serving.spool import reader
 from samovar.store import prediction_log, query
 from samovar.store.prediction_log import LogRows, ShippedSegment
@@ -21,9 +22,6 @@ _log = logs.get_logger(__name__)
 
 _AT_ONCE = 5_000
 """Rows of one insert: a few megabytes, whatever the file's size."""
-
-BROKEN = ".broken"
-"""A file that cannot be read gets this name, for a person to look at; it is tried no more."""
 
 
 def ship(database: Database, folder: Path, *, keep_days: float = 30.0) -> dict[str, Any]:
@@ -69,7 +67,7 @@ def _ship_one(database: Database, path: Path) -> dict[str, int]:
         return {}
     except reader.NotASegment as error:
         _log.error("a file of the prediction log cannot be read", file=path.name, reason=str(error))
-        path.rename(path.with_suffix(BROKEN))
+        path.rename(path.with_suffix(folder_.BROKEN))
         return {"broken": 1}
     except (StoreUnavailable, KeyboardInterrupt):
         raise

@@ -187,13 +187,11 @@ def _alone(folder: Path) -> Iterator[bool]:
     """Hold the folder's lock; False when somebody else held it all the time."""
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        for _ in range(_TRIES):
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield True
-                return
+        tries = 0
+        while not (alone := _locked(lock)) and tries < _TRIES:
+            tries += 1
             time.sleep(_WAIT)
-        yield False
+        yield alone
     finally:
         os.close(lock)
 

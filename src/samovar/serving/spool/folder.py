@@ -4,6 +4,7 @@
 ``<id>.new``                          being made, nothing in it yet
 ``<id>.open``                         being written; its writer holds a lock on it, so an unlocked one is a dead writer's
 ``<id>.<requests>.sealed``            complete; may be shipped and deleted
+``<id>.<requests>.broken``            cannot be read; for a person to look at
 ====================================  =====================================================================
 
 Ids sort by time. The number of requests is in the name, so that a file that is deleted unread can be counted as lost.
@@ -18,7 +19,7 @@ import secrets
 import time
 from pathlib import Path
 
-NEW, OPEN, SEALED = ".new", ".open", ".sealed"
+NEW, OPEN, SEALED, BROKEN = ".new", ".open", ".sealed", ".broken"
 _ABANDONED_SECONDS = 60.0  # a writer needs microseconds between making a file and giving it its name
 
 
@@ -38,7 +39,7 @@ def segment_of(path: Path) -> str:
 
 
 def requests_of(path: Path) -> int:
-    """Return how many requests a sealed file holds; 0 when its name does not say."""
+    """Return how many requests a complete file holds; 0 when its name does not say."""
     words = path.name.split(".")
     return int(words[1]) if len(words) == 3 and words[1].isdigit() else 0
 
@@ -51,14 +52,14 @@ def make_private(folder: Path) -> None:
 
 
 def look(folder: Path, older_than: float) -> tuple[int, list[Path]]:
-    """Return the bytes in the folder, and the sealed files last written before ``older_than`` (UNIX time)."""
+    """Return the bytes in the folder, and the complete files last written before ``older_than`` (UNIX time)."""
     total, old = 0, []
     with os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):  # shipped and deleted meanwhile
                 found = entry.stat(follow_symlinks=False)
                 total += found.st_size
-                if entry.name.endswith(SEALED) and found.st_mtime < older_than:
+                if entry.name.endswith((SEALED, BROKEN)) and found.st_mtime < older_than:
                     old.append(Path(entry.path))
     return total, old
 
