@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -112,7 +114,7 @@ def rows_of(sparse):
     """Return a scipy matrix as a batch and as single rows."""
     batch = Csr(sparse.indptr, sparse.indices, sparse.data, sparse.shape[1])
     starts = sparse.indptr
-    return batch, [(sparse.indices[a:b].tolist(), sparse.data[a:b].tolist()) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    return batch, [(sparse.indices[a:b].tolist(), sparse.data[a:b].tolist()) for a, b in pairwise(starts)]
 
 
 @pytest.mark.parametrize(
