@@ -8,9 +8,13 @@ import threading
 import pytest
 
 from samovar import settings as settings_module
+from samovar.serving.metrics import Metrics
+from samovar.serving.spool.privacy import Hasher, Privacy
+from samovar.serving.spool.records import FORMAT, Header, LoggedField
+from samovar.serving.spool.writer import Limits, SegmentSpool
 from samovar.stack.scheduler import Scheduler
 from samovar.stack.services import SCHEDULER_BEAT
-from samovar.store import datasets, retrains
+from samovar.store import datasets, prediction_log, retrains
 from samovar.store.database import open_database
 
 COMMAND = """
@@ -131,3 +135,24 @@ def test_it_beats_and_ends_when_its_run_folder_is_gone(bench, poll):
         file.unlink()
     one.settings.run_dir.rmdir()
     poll(lambda: not one.thread.is_alive())
+
+
+@pytest.mark.parametrize("orchestrator", ["internal", "airflow"])
+def test_what_endpoints_logged_is_shipped_whoever_orchestrates(bench, poll, orchestrator):
+    """The log is written on this host, so it is shipped from here."""
+    one = bench(ship_seconds=0.05, orchestrator=orchestrator)
+    one.start()
+    folder = one.settings.spool_folder / "endpoint"
+    counts = Metrics({}, [], {"version": "1"}, []).spool
+    header = Header(FORMAT, "", "iris", "Production", 1, "v1", "iris", "champion", "d" * 64, None, (LoggedField("x", "keep"),))
+    log = SegmentSpool(folder, header, Privacy(header.fields, None, Hasher(b"k")), Limits(), counts)
+    for _ in range(3):
+        log.row(b"id", "/predict", (b"", (1.0,), None, "setosa", None))
+        log.flush()
+    log.close()
+
+    def shipped():
+        with one.database.read() as connection:
+            return prediction_log.count(connection, model="iris") == 3 and not any(folder.iterdir())
+
+    poll(shipped)
