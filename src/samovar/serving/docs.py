@@ -89,6 +89,7 @@ def _table(rows: Sequence[tuple[str, str, str]]) -> str:
 def _routes(plan: ScorerPlan) -> str:
     routes = [
         ("POST /invocations", "MLflow's protocol", "dataframe_split, dataframe_records, instances, inputs, or text/csv"),
+        ("POST /v2/models/.../infer", "Open Inference Protocol v2", "one input a column, or one matrix"),
         ("GET /ping, /health", "probes", ""),
         ("GET /version", "which version answers", ""),
         ("GET /metrics", "Prometheus", ""),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from samovar.contracts.document import answer_schema, row_schema
+from samovar.scoring.forms.kinds import inputs_of
+from samovar.serving import schemas
+from samovar.serving.protocols.oip.infer import paths
 
 if TYPE_CHECKING:
     from samovar.scoring.plan import ScorerPlan
@@ -22,11 +26,31 @@ _ERROR: dict[str, Any] = {
     },
 }
 
+_OIP_ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string", "description": "Where, and what was expected."}},
+}
+
+_REFUSALS = {
+    "400": "The request breaks the contract",
+    "401": "An API key is needed",
+    "404": "The model cannot be asked this way",
+    "408": "The request did not arrive in time",
+    "413": "The body is too large, or has too many rows",
+    "415": "Another content type is expected",
+    "429": "Too many requests wait",
+    "431": "The headers are too large",
+    "500": "The model failed",
+    "503": "The endpoint cannot answer now",
+    "504": "The model did not answer in time",
+}
+
 _PROBES = {
-    "/ping": "Answers when the endpoint is up",
-    "/health": "The endpoint's state",
-    "/version": "The version that answers",
-    "/metrics": "Prometheus metrics",
+    "/ping": ("Answers when the endpoint is up", _JSON),
+    "/health": ("The endpoint's state", _JSON),
+    "/version": ("The version that answers", _JSON),
+    "/metrics": ("Prometheus metrics", "text/plain"),
 }
 
 
@@ -40,8 +64,8 @@ def document(plan: ScorerPlan, config: EndpointConfig) -> dict[str, Any]:
             "version": plan.label,
             "description": plan.contract.contract.description or f"Model {config.model}, alias {config.alias}.",
         },
-        "paths": (_typed(plan) if typed else {}) | {"/invocations": _invocations(plan)} | _probes(),
-        "components": {"schemas": {"Error": _ERROR} | (_schemas(plan) if typed else {})},
+        "paths": (_typed(plan) if typed else {}) | {"/invocations": _invocations(plan)} | _inference(plan) | _probes(),
+        "components": {"schemas": {"Error": _ERROR, "InferenceError": _OIP_ERROR} | (_schemas(plan) if typed else {})},
     }
 
 
@@ -79,27 +103,26 @@ def _typed(plan: ScorerPlan) -> dict[str, Any]:
 
 
 def _invocations(plan: ScorerPlan) -> dict[str, Any]:
-    forms: dict[str, Any] = {name: {} for name in ("dataframe_split", "dataframe_records", "instances", "inputs")}
-    body = {
-        "type": "object",
-        "description": "Exactly one of the forms, and params if the model has any.",
-        "properties": forms | {"params": {"type": "object"}},
-    }
     example = {"dataframe_records": [plan.example[0]]} if plan.example else None
-    operation = _post("Score rows in MLflow's protocol", body, {"type": "object", "properties": {"predictions": {}}}, example)
+    answer = {"type": "object", "required": ["predictions"], "properties": {"predictions": {}}}
+    operation = _post("Score rows in MLflow's protocol", schemas.forms(plan), answer, example)
     operation["post"]["requestBody"]["content"]["text/csv"] = {"schema": {"type": "string"}}
     return operation
 
 
-def _post(summary: str, body: dict[str, Any], answer: dict[str, Any], example: Any) -> dict[str, Any]:
+def _inference(plan: ScorerPlan) -> dict[str, Any]:
+    """Return the paths of the Open Inference Protocol."""
+    if not inputs_of(plan):
+        return {}
+    ask = _post("Score rows in the Open Inference Protocol", schemas.infer(plan), schemas.inferred(), None, "InferenceError")
+    pages = ["/v2", "/v2/health/live", "/v2/health/ready", *(quote(path) + end for path in paths(plan) for end in ("", "/ready"))]
+    asked = {f"{quote(path)}/infer": ask for path in paths(plan)}
+    return asked | {page: _get("Open Inference Protocol", _JSON) for page in pages}
+
+
+def _post(summary: str, body: dict[str, Any], answer: dict[str, Any], example: Any, error: str = "Error") -> dict[str, Any]:
     content = {"schema": body} | ({"example": example} if example else {})
-    errors = {
-        "400": "The request breaks the contract",
-        "413": "The body is too large",
-        "415": "Another content type is expected",
-        "500": "The model failed",
-    }
-    refused = {status: {"description": text, "content": {_JSON: {"schema": _ref("Error")}}} for status, text in errors.items()}
+    refused = {status: {"description": text, "content": {_JSON: {"schema": _ref(error)}}} for status, text in _REFUSALS.items()}
     good = {"200": {"description": "The answer", "content": {_JSON: {"schema": answer}}}}
     return {
         "post": {"summary": summary, "requestBody": {"required": True, "content": {_JSON: content}}, "responses": good | refused}
@@ -107,7 +130,11 @@ def _post(summary: str, body: dict[str, Any], answer: dict[str, Any], example: A
 
 
 def _probes() -> dict[str, Any]:
-    return {path: {"get": {"summary": text, "responses": {"200": {"description": "OK"}}}} for path, text in _PROBES.items()}
+    return {path: _get(text, kind) for path, (text, kind) in _PROBES.items()}
+
+
+def _get(summary: str, kind: str) -> dict[str, Any]:
+    return {"get": {"summary": summary, "responses": {"200": {"description": "OK", "content": {kind: {}}}}}}
 
 
 def _ref(name: str) -> dict[str, Any]:
