@@ -87,16 +87,18 @@ def test_another_samovar_finds_nothing(cache, plan, monkeypatch):
 
 
 def test_the_least_recently_used_plans_make_room(tmp_path, plan):
-    """Also what a killed write left behind goes."""
+    """Also what a killed write left behind goes; what is not ours stays."""
     cache = PlanCache(tmp_path, 3 * (len(plan) + 40))
-    (tmp_path / ".draft").touch()
+    (tmp_path / f".{'0' * 64}.plan.123").touch()
+    (tmp_path / "thesis.txt").touch()
     for number in range(3):
         cache.put(change(version=number), plan)
         os.utime(cache._path(change(version=number)), (number, number))
     assert cache.get(change(version=0)) == plan
     cache.put(change(version=3), plan)
     assert [cache.get(change(version=number)) is not None for number in range(4)] == [True, False, True, True]
-    assert len(files(cache)) == 3
+    assert len([path for path in files(cache) if path.suffix == ".plan"]) == 3
+    assert [path.name for path in files(cache) if path.suffix != ".plan"] == ["thesis.txt"]
 
 
 def test_plans_are_for_this_user_alone(cache, plan):
@@ -105,6 +107,17 @@ def test_plans_are_for_this_user_alone(cache, plan):
     (path,) = files(cache)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(cache._folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("plant", [lambda path: path.chmod(0o666), lambda path: path.rename(path.with_name("x")).parent])
+def test_a_plan_that_others_could_have_written_is_not_taken(cache, plan, plant):
+    """Neither a file that they may write nor a link to one: a trusted plan may hold a pickle."""
+    cache.put(REQUEST, plan)
+    (path,) = files(cache)
+    plant(path)
+    if not path.exists():
+        path.symlink_to(path.with_name("x"))
+    assert cache.get(REQUEST) is None
 
 
 def test_a_limit_of_nothing_keeps_nothing(tmp_path, plan):

@@ -13,6 +13,7 @@ import hashlib
 import importlib.metadata
 import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ log = get_logger(__name__)
 
 _DIGEST = hashlib.sha256().digest_size
 _NAME = re.compile(r"[0-9a-f]{64}\.plan")
+_DRAFT = re.compile(r"\.[0-9a-f]{64}\.plan\.[0-9]+")
 _LIBRARIES = ("numpy", "scikit-learn", "skops", "pandas", "mlflow", "xgboost", "lightgbm", "onnx", "onnxruntime")
 """What else decides how a version is compiled and whether it loads."""
 
@@ -70,9 +72,8 @@ class PlanCache:
         if not self._limit:
             return None
         path = self._path(request)
-        try:
-            content = path.read_bytes()
-        except OSError:
+        content = _own(path)
+        if content is None:
             return None
         plan = content[_DIGEST:]
         if hashlib.sha256(plan).digest() != content[:_DIGEST] or not _fits(plan, request):
@@ -108,13 +109,12 @@ class PlanCache:
 
     def _kept(self) -> Iterator[tuple[int, int, Path]]:
         for path in self._folder.iterdir():
-            # A name of another shape is what a write that was killed left behind.
             with contextlib.suppress(OSError):
                 if _NAME.fullmatch(path.name):
                     found = path.stat()
                     yield found.st_mtime_ns, found.st_size, path
-                else:
-                    path.unlink()
+                elif _DRAFT.fullmatch(path.name):
+                    path.unlink()  # a write that was killed
 
 
 def key(request: BuildRequest) -> str:
@@ -122,6 +122,20 @@ def key(request: BuildRequest) -> str:
     asked = msgspec.to_builtins(msgspec.structs.replace(request, files={}))
     files = {name: hashlib.sha256(content).digest() for name, content in request.files.items()}
     return hashlib.sha256(msgspec.msgpack.encode([asked, sorted(files.items()), _builder()])).hexdigest()
+
+
+def _own(path: Path) -> bytes | None:
+    """Read a file that nobody but this user can have written: a trusted plan may hold a pickle."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(fd, "rb") as file:
+        found = os.fstat(fd)
+        if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            log.warning("a kept plan could have been written by another user, and is not taken", path=str(path))
+            return None
+        return file.read()
 
 
 def _fits(plan: bytes, request: BuildRequest) -> bool:
