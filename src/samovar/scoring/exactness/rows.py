@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _DRAWN = 768  # rows; thresholds and categories meet in most pairs
 _CATEGORIES = 64  # of all columns together; each is tried in every column of text
+_SENTENCES = 96
 _WIDE = 24  # columns that get edges of their own: of a wide table the first ones
 _LONGEST = 60  # words of a drawn text
 
@@ -107,12 +108,13 @@ class Drawer:
         return groups
 
     def categories(self) -> list[tuple[int, Row]]:
-        """Return rows with one of the model's categories each: which column takes it, only the model knows."""
+        """Return rows with one of the model's categories or some of its words each: which column takes them, only the model knows."""
+        texts = [*self.pools.texts[:_CATEGORIES], *(self._sentence() for _ in range(_SENTENCES if self.pools.words else 0))]
         base = self.base()
         found = []
         for position, column in enumerate(self.columns[:_WIDE]):
             if column.kind == "str":
-                for text in self.pools.texts[:_CATEGORIES]:
+                for text in texts:
                     row = list(base)
                     row[position] = text
                     found.append((position, row))
@@ -149,15 +151,15 @@ class Drawer:
         """Draw what the model treats specially."""
         kind = self.columns[index].kind
         if kind == "str":
-            return self._of(self.taken[index]) if self.taken.get(index) and not self.pools.words else self._text()
+            return self._of(self.taken[index]) if self.taken.get(index) else self._sentence()
         if not self.pools.numbers:
             return self._usual(index)
         return _fit(self.pools.numbers[int(self.generator.integers(len(self.pools.numbers)))], kind)
 
-    def _text(self) -> str:
-        if self.pools.words:
-            return " ".join(self._of(self.pools.words) for _ in range(int(self.generator.integers(_LONGEST))))
-        return f"text {int(self.generator.integers(100))}"
+    def _sentence(self) -> str:
+        if not self.pools.words:
+            return f"text {int(self.generator.integers(100))}"
+        return " ".join(self._of(self.pools.words) for _ in range(int(self.generator.integers(_LONGEST))))
 
     def _of(self, values: Sequence[Any]) -> Any:
         return values[int(self.generator.integers(len(values)))]
