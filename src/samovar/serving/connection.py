@@ -47,7 +47,7 @@ class Connection(LimitedProtocol):
             return
         if self._held:
             data = self._held + data
-        elif self._open or not self.is_idle():
+        elif self._open or self.pipeline or (self._running is not None and not self._running.response_complete):
             super().data_received(data)
             return
         end = data.find(END) + 4

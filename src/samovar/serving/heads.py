@@ -1,18 +1,19 @@
 """Heads of scoring requests, parsed once and remembered.
 
-A client sends the same line and headers with every request, to the byte. What httptools made of them the first time holds the
-next time: the same bytes, at the same place in the stream, mean the same. So a head that is plain (a POST to a scoring route of a
-body of known length, with nothing unusual about it) is looked up, not parsed. Heads that carry something new each time are parsed
-each time.
+A client sends the same line and headers with every request. What httptools made of them the first time holds the next time: the
+same bytes, at the same place in the stream, mean the same. So a head that is plain (a POST to a scoring route of a body of known
+length, with nothing unusual about it) is looked up, not parsed. What is new each time (the body's length, the ids of requests and
+traces) is cut out by one pattern that takes whole header lines in their simplest form, and nothing else.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httptools
+import msgspec
 
 from samovar.serving import ids, wire
 
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 END = b"\r\n\r\n"
 
 _LONGEST = 64 * 2**10  # bytes of a body on this way; a longer one takes so long that the way does not matter
-_REMEMBERED = 1024  # heads; clients times the lengths of their bodies
-_MEMORABLE = 2048  # bytes of a head that is remembered, so that all of them are 2 MiB at most
+_REMEMBERED = 4096  # heads; clients times the lengths of their bodies
+_MEMORABLE = 1024  # bytes of a head that is remembered, so that all of them are 4 MiB at most
 
 
+_VARY = {b"content-length", b"x-request-id", b"traceparent", b"tracestate"}
+_VARYING = re.compile(rb"\r\n(%b): ([\x21-\x7e]+)(?=\r\n[^ \t])" % b"|".join(sorted(_VARY)), re.IGNORECASE)
 _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n[^ \t])", re.IGNORECASE)
 
 
@@ -39,8 +42,7 @@ def without_upgrade(head: bytes) -> bytes:
     return _UPGRADE.sub(b"", head)
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """What a plain head says.
 
     Attributes:
@@ -71,19 +73,39 @@ class Heads:
         self._routes = {path.encode(): route for path, route in routes.items()}
         self._config = config
         self._keys = keys
+        self._longest = min(_LONGEST, config.body_limit)
         self._known: dict[bytes, Head | None] = {}
+        self._patterns: dict[bytes, Head] = {}  # heads without the lines that vary
 
     def read(self, data: bytes) -> Head | None:
         """Return what a head says, its empty line included; None when it is not plain."""
         try:
             return self._known[data]
         except KeyError:
-            head = self._plain(data)
+            head = self._read(data)
             if len(data) <= _MEMORABLE and not (head and head.request_id):  # an id of the client's own is new each time
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[data] = head
+                _remember(self._known, data, head)
             return head
+
+    def _read(self, data: bytes) -> Head | None:
+        """Read a head that was never seen: by one that differs only where heads vary, or by parsing it."""
+        parts = _VARYING.split(data)  # text, name, value, text, name, value, ..., text
+        varying = dict(zip(map(bytes.lower, parts[1::3]), parts[2::3], strict=True))
+        length = varying.get(b"content-length", b"")
+        if 3 * len(varying) != len(parts) - 1 or not length.isdigit() or len(data) > self._config.header_limit:
+            return self._plain(data)
+        rest = b"".join(parts[::3])
+        alike = self._patterns.get(rest)
+        if alike is not None:
+            if not 0 < int(length) <= self._longest:
+                return None
+            request_id = ids.sane(varying.get(b"x-request-id", b""))
+            return Head(alike.route, int(length), alike.media, request_id, alike.headers | varying)
+        head = self._plain(data)
+        if head is not None and len(data) <= _MEMORABLE:
+            fixed = {name: value for name, value in head.headers.items() if name not in _VARY}
+            _remember(self._patterns, rest, Head(head.route, 0, head.media, b"", fixed))
+        return head
 
     def _plain(self, data: bytes) -> Head | None:
         if len(data) > self._config.header_limit:
@@ -104,10 +126,10 @@ class Heads:
             or parser.get_http_version() != "1.1"
             or not parser.should_keep_alive()
             or len(headers) != len(seen.headers)  # a header given twice
-            or len(headers) > self._config.header_count
+            or len(headers) + len(_VARY) > self._config.header_count
             or _UNUSUAL & headers.keys()
             or not length.isdigit()
-            or int(length) > min(_LONGEST, self._config.body_limit)
+            or int(length) > self._longest
         ):
             return None
         kind, charset = wire.media_type(headers.get(b"content-type", b""))
@@ -115,6 +137,12 @@ class Heads:
         if media not in route.handler.accepted or charset not in wire.UTF8 or not self._keys.admits(route.path, headers):
             return None
         return Head(route, int(length), media, ids.sane(headers.get(b"x-request-id", b"")), headers)
+
+
+def _remember(known: dict[bytes, Any], data: bytes, head: Head | None) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[data] = head
 
 
 _UNUSUAL = {b"transfer-encoding", b"expect", b"upgrade", b"content-encoding", b"trailer"}
