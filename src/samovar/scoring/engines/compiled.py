@@ -22,6 +22,10 @@ _SMALL = 4  # up to so many rows are faster one by one than through numpy
 class Runner:
     """Runs a program.
 
+    Attributes:
+        program: what it runs.
+        row: scores one row: from values in the order of the columns, null as None, to the label and the probabilities (or None).
+
     Raises:
         ValueError: the program contradicts itself.
     """
@@ -30,46 +34,66 @@ class Runner:
         self.program = program
         kernels = [node.open() for node in program.nodes]
         self._batch = [(kernel.batch, node.inputs) for kernel, node in zip(kernels, program.nodes, strict=True)]
-        self._row = [(kernel.row, node.inputs) for kernel, node in zip(kernels, program.nodes, strict=True)]
         self._singles = [index for index, column in enumerate(program.columns) if column.kind == "float32"]
-        self._label = _row_label(program.answer)
         for index, node in enumerate(program.nodes, start=len(program.columns)):
             if not all(0 <= number < index for number in node.inputs):
                 raise ValueError("a node of the program reads what is not there yet")
-
-    def row(self, values: Sequence[Any]) -> tuple[Any, list[float] | None]:
-        """Score one row: values in the order of the columns, null as None. Returns the label and the probabilities."""
-        values = list(values)
-        for index in self._singles:
-            if values[index] is not None:
-                values[index] = float(np.float32(values[index]))
-        for kernel, inputs in self._row:
-            values.append(kernel(*[values[number] for number in inputs]))
-        answer = self.program.answer
-        shares = None if answer.probabilities is None else values[answer.probabilities]
-        return self._label(values[answer.label]), shares
+        last = len(program.columns) + len(program.nodes)
+        if not all(0 <= number < last for number in (program.answer.label, program.answer.probabilities or 0)):
+            raise ValueError("the program answers with what is not there")
+        self.row = _straight(program, [kernel.row for kernel in kernels])
 
     def batch(self, columns: Sequence[Any]) -> Scores:
         """Score n rows: columns (lists or arrays of n values) in the program's order."""
+        values = self._run(columns)
+        answer = self.program.answer
+        shares = None if answer.probabilities is None else values[answer.probabilities]
+        return Scores(_batch_labels(answer, values[answer.label]), shares)
+
+    def value(self, columns: Sequence[Any], number: int) -> Any:
+        """Return one value of the program for n rows: what a node computes."""
+        return self._run(columns)[number]
+
+    def _run(self, columns: Sequence[Any]) -> list[Any]:
         values = list(columns)
         for index in self._singles:
             values[index] = np.asarray(values[index], dtype=np.float32)
         for kernel, inputs in self._batch:
             values.append(kernel(*[values[number] for number in inputs]))
-        answer = self.program.answer
-        shares = None if answer.probabilities is None else values[answer.probabilities]
-        return Scores(_batch_labels(answer, values[answer.label]), shares)
+        return values
 
 
-def _row_label(answer: Answer) -> Callable[[Any], Any]:
-    classes = answer.classes
-    match answer.rule:
-        case "argmax":
-            return lambda scores: classes[scores.index(max(scores))]
-        case "sign":
-            return lambda scores: classes[1] if scores[0] > 0 else classes[0]
-        case "value":
-            return lambda scores: scores[0] if len(scores) == 1 else scores
+def _straight(program: Program, kernels: Sequence[Callable[..., Any]]) -> Callable[[Sequence[Any]], tuple[Any, Any]]:
+    """Return the row path as one function, node after node, without a loop over them.
+
+    Its source is made of numbers and the words below: no text of a plan comes into it.
+    """
+    columns, answer = range(len(program.columns)), program.answer
+    names: dict[str, Any] = {f"k{index}": kernel for index, kernel in enumerate(kernels)}
+    names |= {"classes": answer.classes, "value": _value, "single": _single}
+    lines = [f"({''.join(f'v{index}, ' for index in columns)}) = values"]
+    lines += [f"v{index} = single(v{index})" for index, column in enumerate(program.columns) if column.kind == "float32"]
+    for index, node in enumerate(program.nodes):
+        lines.append(f"v{len(columns) + index} = k{index}({', '.join(f'v{int(number)}' for number in node.inputs)})")
+    shares = None if answer.probabilities is None else f"v{int(answer.probabilities)}"
+    lines.append(f"return {_LABELS[answer.rule].format(f'v{int(answer.label)}')}, {shares}")
+    exec(compile("def row(values):\n    " + "\n    ".join(lines), "<program>", "exec"), names)  # noqa: S102 - see above
+    return names["row"]  # type: ignore[no-any-return]
+
+
+_LABELS = {
+    "argmax": "classes[{0}.index(max({0}))]",
+    "sign": "classes[1] if {0}[0] > 0 else classes[0]",
+    "value": "value({0})",
+}
+
+
+def _single(value: float | None) -> float | None:
+    return None if value is None else float(np.float32(value))
+
+
+def _value(scores: Sequence[float]) -> Any:
+    return scores[0] if len(scores) == 1 else scores
 
 
 def _batch_labels(answer: Answer, scores: np.ndarray) -> Sequence[Any] | np.ndarray:
@@ -90,6 +114,7 @@ class CompiledEngine:
         self._runner = runner
         self._names = [column.name for column in runner.program.columns]
         self._whole = plan.predict_fn == "predict_proba"
+        self.row = runner.row  # without a call in between
 
     @property
     def classes(self) -> tuple[Scalar, ...]:
@@ -122,10 +147,6 @@ class CompiledEngine:
         answers = [self._runner.row(values) for values in zip(*columns, strict=True)]
         shares = None if self.classes == () else np.array([row for _, row in answers])
         return Scores([label for label, _ in answers], shares)
-
-    def row(self, values: Sequence[Any]) -> tuple[Any, list[float] | None]:
-        """Score one row of the signature's columns: the label and the probabilities."""
-        return self._runner.row(values)
 
 
 def _plain(column: Any) -> Any:

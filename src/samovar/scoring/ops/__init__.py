@@ -13,11 +13,12 @@ from samovar.scoring.ops.encode import OneHot, Ordinal
 from samovar.scoring.ops.ensemble import Choice, Curves, Logs, Mean, Median, Scatter
 from samovar.scoring.ops.hashing import Hash
 from samovar.scoring.ops.impute import Fill, FillCell, Missing
-from samovar.scoring.ops.linear import Linear, SparseLinear
+from samovar.scoring.ops.linear import Linear
 from samovar.scoring.ops.links import Activation, Complement, LogShares, Shares, Sigmoid, Softmax
 from samovar.scoring.ops.poly import Constant, Products, Weighted
 from samovar.scoring.ops.scale import Affine, Clip, Normalize, Scale, Single, Threshold
-from samovar.scoring.ops.sparse import Add, Stack
+from samovar.scoring.ops.scorecard import Scorecard
+from samovar.scoring.ops.sparse import Add, SparseLinear, Stack
 from samovar.scoring.ops.text import Count, TextLinear
 from samovar.scoring.ops.trees import Trees, Whole
 from samovar.scoring.ops.weigh import Densify, SparseLog, SparseNorm, SparseScale, SparseSelect, SparseThreshold
@@ -43,8 +44,8 @@ AnyOp = (
     | Gaussians
     | Hash
     | Linear
-    | Logs
     | LogShares
+    | Logs
     | Mean
     | Median
     | Missing
@@ -55,6 +56,7 @@ AnyOp = (
     | Products
     | Scale
     | Scatter
+    | Scorecard
     | Select
     | Shares
     | Sigmoid
@@ -109,6 +111,7 @@ __all__ = [
     "Products",
     "Scale",
     "Scatter",
+    "Scorecard",
     "Select",
     "Shares",
     "Sigmoid",

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from operator import mul
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from samovar.scoring.ops.base import Array, Csr, Kernel, Op
+from samovar.scoring.ops.base import Array, Kernel, Op
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+_SMALL = 150  # multiplications that plain Python does faster than numpy
 
 
 class Linear(Op, frozen=True):
-    """``x @ coefficients.T + intercept``; coefficients (outputs, k)."""
+    """``x @ coefficients.T + intercept``; coefficients (outputs, k). ``single``: computed in float32."""
 
     coefficients: Array
     intercept: Array
+    single: bool = False
 
     def open(self) -> Kernel:
         """See `Op.open`."""
         matrix, intercept = self.coefficients.open(), self.intercept.open()
+        if self.single:
+            return _single(matrix.astype(np.float32), intercept.astype(np.float32))
+        if matrix.size > _SMALL:
+            return Kernel(lambda dense: dense @ matrix.T + intercept, lambda dense: (matrix @ np.array(dense) + intercept).tolist())
         pairs = list(zip(matrix.tolist(), intercept.tolist(), strict=True))
         return Kernel(
             lambda dense: dense @ matrix.T + intercept,
@@ -29,26 +32,8 @@ class Linear(Op, frozen=True):
         )
 
 
-class SparseLinear(Op, frozen=True):
-    """`Linear` of sparse rows."""
+def _single(matrix: np.ndarray, intercept: np.ndarray) -> Kernel:
+    def batch(dense: np.ndarray) -> np.ndarray:
+        return np.asarray(dense.astype(np.float32) @ matrix.T + intercept, dtype=np.float64)
 
-    coefficients: Array
-    intercept: Array
-
-    def open(self) -> Kernel:
-        """See `Op.open`."""
-        matrix, intercept = self.coefficients.open(), self.intercept.open()
-        pairs = list(zip(matrix.tolist(), intercept.tolist(), strict=True))
-
-        def batch(rows: Csr) -> np.ndarray:
-            scores = np.empty((len(rows.starts) - 1, len(matrix)))
-            for index, weights in enumerate(matrix):
-                sums = np.concatenate(([0.0], np.add.accumulate(weights[rows.indices] * rows.data)))
-                scores[:, index] = sums[rows.starts[1:]] - sums[rows.starts[:-1]]
-            return np.asarray(scores + intercept)
-
-        def row(sparse: tuple[Sequence[int], Sequence[float]]) -> list[float]:
-            positions, numbers = sparse
-            return [sum(map(mul, [weights[i] for i in positions], numbers)) + constant for weights, constant in pairs]
-
-        return Kernel(batch, row)
+    return Kernel(batch, lambda dense: batch(np.array([dense]))[0].tolist())

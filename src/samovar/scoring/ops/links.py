@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, expm1, fsum, inf, log, tanh
+from math import exp, expm1, inf, log, tanh
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -51,7 +51,7 @@ def _softmax_batch(decisions: np.ndarray) -> np.ndarray:
 def _softmax(decisions: Sequence[float]) -> list[float]:
     top = max(decisions)
     powers = [exp(value - top) for value in decisions]
-    total = fsum(powers)
+    total = sum(powers)
     return [power / total for power in powers]
 
 

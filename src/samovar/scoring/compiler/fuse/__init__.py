@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from samovar.scoring.compiler.fuse import sparse, text, trees, unused
+from samovar.scoring.compiler.fuse import scorecard, sparse, text, trees, unused
 
 if TYPE_CHECKING:
     from samovar.scoring.program import Program
 
-_PASSES = (trees.read_columns, sparse.fold, text.fold, unused.drop)
+_PASSES = (trees.read_columns, sparse.fold, text.fold, scorecard.fold, unused.drop)
 
 
 def fuse(program: Program) -> Program:

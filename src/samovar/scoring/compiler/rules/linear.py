@@ -126,5 +126,6 @@ def linear(draft: Draft, value: Value, coefficients: np.ndarray, intercept: np.n
     if isinstance(value, Sparse):
         return draft.add(SparseLinear((value.number,), *arrays))
     dense = draft.checked(value)
-    draft.single = draft.single or (single and dense.single)
-    return draft.add(Linear((dense.number,), *arrays))
+    single = single and dense.single
+    draft.single = draft.single or single
+    return draft.add(Linear((dense.number,), *arrays, single))

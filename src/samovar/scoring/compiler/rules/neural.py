@@ -10,7 +10,7 @@ from samovar.scoring.compiler.errors import NotLowered
 from samovar.scoring.compiler.registry import predict
 from samovar.scoring.compiler.rules import answers
 from samovar.scoring.compiler.rules.linear import linear
-from samovar.scoring.compiler.values import Dense
+from samovar.scoring.compiler.values import Dense, Sparse
 from samovar.scoring.ops import Activation, Sigmoid, Softmax
 
 if TYPE_CHECKING:
@@ -41,16 +41,14 @@ def regressor(step: Any, value: Value, draft: Draft) -> None:
 def _layers(step: Any, value: Value, draft: Draft) -> int:
     """Return the last layer before its activation."""
     last = len(step.coefs_) - 1
+    value = value if isinstance(value, Sparse) else draft.checked(value)
+    single = isinstance(value, Dense) and value.single
     for index, (weights, intercept) in enumerate(zip(step.coefs_, step.intercepts_, strict=True)):
-        number = _layer(draft, value, weights, intercept, first=index == 0)
+        halves = weights.T.astype(np.float64), intercept.astype(np.float64)
+        number = linear(draft, value, *halves, single=weights.dtype == np.float32)
         if index == last:
             return number
         if step.activation != "identity":
             number = draft.add(Activation((number,), step.activation))
-        value = Dense(number, weights.shape[1], finite=True)
+        value = Dense(number, weights.shape[1], single, finite=True)
     raise NotLowered("MLP without layers.")
-
-
-def _layer(draft: Draft, value: Value, weights: np.ndarray, intercept: np.ndarray, *, first: bool) -> int:
-    single = first and weights.dtype == np.float32
-    return linear(draft, value, weights.T.astype(np.float64), intercept.astype(np.float64), single=single)
