@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import repeat
 from math import log, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _FEW = 4  # outputs; more of them are faster through numpy even for one row
 _TABLED = 256  # counts whose logarithm is at hand
+_CHUNK = 256  # texts that are counted at once
+_NOTHING = repeat(0j)
 
 
 class Count(Op, frozen=True):
@@ -70,46 +73,45 @@ class TextLinear(Op, frozen=True):
         weights = self.coefficients.open() * scale
         if weights.shape != (len(intercept), len(self.terms)):
             raise ValueError("a text's terms and coefficients differ in number")
-        if len(intercept) > _FEW:
-            row = self._many(scale, np.ascontiguousarray(weights.T), intercept)
-        elif len(intercept) == 1 and not self.norm and self.counting == "plain":
+        if len(intercept) == 1 and not self.norm and self.counting == "plain":
             row = self._sum(weights[0], float(intercept[0]))
-        elif len(intercept) == 1 and self.norm == "l2":
-            row = self._cosine(scale, weights[0], float(intercept[0]))
-        else:
-            row = self._few(scale, weights, intercept)
-        return Kernel(lambda texts: np.array([*map(row, texts)]), row)
+            return Kernel(lambda texts: np.array([*map(row, texts)]), row)
+        return Kernel(self._batch(scale, weights, intercept), self._row(scale, weights, intercept))
 
-    def _find(self) -> Callable[[Any], Iterable[int | None]]:
-        return self.analyzer.finder({term: position for position, term in enumerate(self.terms)})
+    def _row(self, scale: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> Callable[[Any], list[float]]:
+        if len(intercept) > _FEW:
+            return self._many(scale, np.ascontiguousarray(weights.T), intercept)
+        if len(intercept) == 1 and self.norm == "l2" and self.analyzer.unit != "char_wb":
+            return self._cosine(scale, weights[0], float(intercept[0]))
+        return self._few(scale, weights, intercept)
 
     def _sum(self, weights: np.ndarray, intercept: float) -> Callable[[Any], list[float]]:
         """Add a weight for each occurrence: nothing need be counted."""
-        find = self.analyzer.finder(dict(zip(self.terms, weights.tolist(), strict=True)))
-        return lambda text: [sum(filter(None, find(text))) + intercept]
+        find = self.analyzer.finder(dict(zip(self.terms, weights.tolist(), strict=True)), 0.0)
+        return lambda text: [sum(find(text)) + intercept]
 
     def _cosine(self, scale: np.ndarray, weights: np.ndarray, intercept: float) -> Callable[[Any], list[float]]:
-        """Add up, and the squares too; most terms occur once."""
-        find, heavy, squares = self._find(), weights.tolist(), (scale * scale).tolist()
-        factor = _FACTORS[self.counting]
-        factors = [0.0, *map(factor, range(1, _TABLED))]
+        """Sum up weights, and squares for the norm, as the two halves of one number; then make up for what occurs again."""
+        pairs = map(complex, weights.tolist(), (scale * scale).tolist())
+        grams, table = self.analyzer.keyed(dict(zip(self.terms, pairs, strict=True)))
+        get, factor = table.get, _FACTORS[self.counting]
+        factors = [*map(factor, range(1, _TABLED))]
 
         def row(text: Any) -> list[float]:
-            total = square = 0.0
-            for position, count in counted(find(text)).items():
-                if count == 1:
-                    total += heavy[position]
-                    square += squares[position]
-                else:
-                    times = factors[count] if count < _TABLED else factor(count)
-                    total += times * heavy[position]
-                    square += times * times * squares[position]
+            counts = Counter(grams(text))
+            both = sum(map(get, counts, _NOTHING))
+            total, square = both.real, both.imag
+            for gram, count in counts.items():
+                if count > 1 and (found := get(gram)) is not None:
+                    times = factors[count - 1] if count < _TABLED else factor(count)
+                    total += (times - 1.0) * found.real
+                    square += (times * times - 1.0) * found.imag
             return [total / sqrt(square) + intercept if square else intercept]
 
         return row
 
     def _few(self, scale: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> Callable[[Any], list[float]]:
-        find, factor, size = self._find(), _FACTORS[self.counting], _SIZES[self.norm]
+        find, factor, size = self._find(None), _FACTORS[self.counting], _SIZES[self.norm]
         sizes = np.abs(scale).tolist()
         outputs = list(zip(weights.tolist(), intercept.tolist(), strict=True))
 
@@ -125,7 +127,7 @@ class TextLinear(Op, frozen=True):
         return row
 
     def _many(self, scale: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> Callable[[Any], list[float]]:
-        find, factor, size = self._find(), _FACTORS[self.counting], _SIZES[self.norm]
+        find, factor, size = self._find(None), _FACTORS[self.counting], _SIZES[self.norm]
         sizes = np.abs(scale)
 
         def row(text: Any) -> list[float]:
@@ -135,6 +137,53 @@ class TextLinear(Op, frozen=True):
             return (times @ weights[positions] / norm + intercept).tolist()  # type: ignore[no-any-return]
 
         return row
+
+    def _batch(self, scale: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> Callable[[Any], np.ndarray]:
+        find, sizes, norm = self._find(-1), np.abs(scale), self.norm
+        factors = np.array([0.0, *map(_FACTORS[self.counting], range(1, _TABLED))])
+        factor = np.vectorize(_FACTORS[self.counting], otypes=[float])
+
+        def some(texts: Sequence[Any]) -> np.ndarray:
+            owners, positions, counts = together(map(find, texts), len(scale))
+            times = factors[counts] if counts.max(initial=0) < _TABLED else factor(counts)
+            sums = [np.bincount(owners, times * heavy[positions], len(texts)) for heavy in weights]
+            scores: np.ndarray = np.stack(sums, axis=1)
+            if norm:
+                norms = _norms(norm, owners, times * sizes[positions], len(texts))
+                scores = scores / np.where(norms == 0.0, 1.0, norms)[:, None]
+            return np.asarray(scores + intercept)
+
+        return lambda texts: np.concatenate([some(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)])
+
+    def _find(self, unknown: int | None) -> Callable[[Any], Iterable[int]]:
+        return self.analyzer.finder({term: position for position, term in enumerate(self.terms)}, unknown)
+
+
+def together(found: Iterable[Iterable[int]], width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count what several texts' n-grams stand for, -1 being left out; returns texts, positions and counts, ordered."""
+    entries: list[int] = []
+    ends = [0]
+    for positions in found:
+        entries += positions
+        ends.append(len(entries))
+    keys = np.array(entries, dtype=np.int64)
+    known = keys >= 0
+    keys = (keys + np.repeat(np.arange(len(ends) - 1) * width, np.diff(ends)))[known]
+    keys.sort()
+    firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+    owners, positions = np.divmod(keys[firsts], width)
+    return owners, positions, np.diff(firsts, append=len(keys))
+
+
+def _norms(norm: str, owners: np.ndarray, numbers: np.ndarray, count: int) -> np.ndarray:
+    match norm:
+        case "l1":
+            return np.bincount(owners, numbers, count)
+        case "l2":
+            return np.sqrt(np.bincount(owners, numbers * numbers, count))
+    norms = np.zeros(count)
+    np.maximum.at(norms, owners, numbers)
+    return norms
 
 
 _FACTORS: dict[str, Callable[[int], float]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from itertools import chain, pairwise
+from itertools import chain, pairwise, repeat
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
@@ -78,8 +78,8 @@ class Analyzer(msgspec.Struct, frozen=True):
             case "char_wb":
                 return lambda text: chain.from_iterable(self._pieces(word) for word in self._spaced(text).split())
 
-    def finder(self, table: Mapping[str, _Entry]) -> Callable[[Any], Iterable[_Entry | None]]:
-        """Return the function from a text to what a table holds for each of its n-grams, None where it holds nothing.
+    def finder(self, table: Mapping[str, _Entry], unknown: Any = None) -> Callable[[Any], Iterable[_Entry]]:
+        """Return the function from a text to what a table holds for each of its n-grams, ``unknown`` where it holds nothing.
 
         Raises:
             ValueError: see `open`.
@@ -87,10 +87,26 @@ class Analyzer(msgspec.Struct, frozen=True):
         if self.unit == "char_wb":
             found = _Found(self, table)
             return lambda text: chain.from_iterable(map(found.__getitem__, self._spaced(text).split()))
-        if self.unit == "word" and self.pattern in _RUNS:
-            return self._run_finder(table)
-        grams = self.open()
-        return lambda text: map(table.get, grams(text))
+        grams, keys = self.keyed(table)
+        get: Any = keys.get
+        return lambda text: map(get, grams(text), repeat(unknown))
+
+    def keyed(self, table: Mapping[str, _Entry]) -> tuple[Callable[[Any], Iterable[Any]], dict[Any, _Entry]]:
+        """Return the function from a text to keys of its n-grams, and a table with such keys.
+
+        N-grams of several words are tuples where no word can hold a space, which spares joining them.
+
+        Raises:
+            ValueError: see `open`.
+        """
+        if self.unit != "word" or self.pattern not in _RUNS:
+            return self.open(), dict(table)
+        least = _RUNS[self.pattern]
+        terms = [(tuple(term.split(" ")), entry) for term, entry in table.items()]
+        keys = {words[0] if len(words) == 1 else words: entry for words, entry in terms if min(map(len, words)) >= least}
+        if self.longest == 1:
+            return self._words(least=1), keys  # no key is shorter than the pattern allows
+        return _tuples(self._words(), self.shortest, self.longest), keys
 
     def prepared(self, text: Any) -> str:
         """Return a text in lower case and without accents, where those are asked for."""
@@ -99,34 +115,6 @@ class Analyzer(msgspec.Struct, frozen=True):
         if self.lowercase:
             text = text.lower()
         return _STRIPPED[self.accents](text) if self.accents else text
-
-    def _run_finder(self, table: Mapping[str, _Entry]) -> Callable[[Any], Iterable[_Entry | None]]:
-        """Look n-grams up as tuples of words, which needs no joining; right because these words hold no space."""
-        least = _RUNS[self.pattern]
-        terms = [(tuple(term.split(" ")), entry) for term, entry in table.items()]
-        terms = [(words, entry) for words, entry in terms if min(map(len, words)) >= least]
-        single = {words[0]: entry for words, entry in terms if len(words) == 1}.get
-        if self.longest == 1:
-            split = self._words(least=1)  # no term is shorter than the pattern allows
-            return lambda text: map(single, split(text))
-        split = self._words()
-        pairs = {words: entry for words, entry in terms if len(words) == 2}.get
-        if self.longest == 2 and self.shortest == 2:
-            return lambda text: map(pairs, pairwise(split(text)))
-        if self.longest == 2:
-
-            def both(text: Any) -> Iterable[_Entry | None]:
-                words = split(text)
-                return chain(map(single, words), map(pairs, pairwise(words)))
-
-            return both
-        lookups = [(n, {words: entry for words, entry in terms if len(words) == n}.get) for n in self._lengths(1)]
-
-        def every(text: Any) -> Iterable[_Entry | None]:
-            words = split(text)
-            return chain.from_iterable(map(get, zip(*(words[k:] for k in range(n)), strict=False)) for n, get in lookups)
-
-        return every
 
     def _words(self, least: int | None = None) -> Callable[[Any], list[str]]:
         find = self._runs(_RUNS[self.pattern] if least is None else least) if self.pattern in _RUNS else self._by_pattern()
@@ -196,6 +184,25 @@ class _Found(dict[str, tuple[Any, ...]]):
                 self.clear()
             self[word] = found
         return found
+
+
+def _tuples(split: Callable[[Any], list[str]], shortest: int, longest: int) -> Callable[[Any], Iterable[Any]]:
+    if (shortest, longest) == (2, 2):
+        return lambda text: pairwise(split(text))
+    if (shortest, longest) == (1, 2):
+
+        def both(text: Any) -> Iterable[Any]:
+            words = split(text)
+            return chain(words, pairwise(words))
+
+        return both
+    lengths = range(shortest, longest + 1)
+
+    def every(text: Any) -> Iterable[Any]:
+        words = split(text)
+        return chain.from_iterable(words if n == 1 else zip(*(words[k:] for k in range(n)), strict=False) for n in lengths)
+
+    return every
 
 
 def word_runs(text: str) -> list[str]:
