@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import figures
 from benchmarks.serving import bodies, checks, environments, load, options, plain, processes, summary
 from benchmarks.serving.measure import Bench, Series, cold_start
-from benchmarks.serving.servers import FastApi, MlflowServe, Samovar, ask, eventually, registry
+from benchmarks.serving.servers import ONE_THREAD, FastApi, MlflowServe, Samovar, ask, eventually, registry
+
+from benchmarks import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +113,7 @@ def main() -> int:
         bench = Bench(setting.cores, series)
         answers = _answers(bench, asked)
         _loads(bench, asked)
+        _bare(bench, setting)
         poison = _poison(bench, asked)
         for one in series:
             bench.memory(one)
@@ -180,6 +182,24 @@ def _loads(bench: Bench, asked: Options) -> None:
                     count = asked.large[model]
                     chosen = [large[id(one)][(run * count + number) % 4] for number in range(count)]
                     bench.large(one, chosen)
+
+
+def _bare(bench: Bench, setting: Setting) -> None:
+    """Keep what the model's own batched `predict` costs, and what the endpoint without the compiler takes above it."""
+    served = bench.samples.get("samovar-pyfunc.fraud.tree_cpu_us_c64", [])
+    for run, microseconds in enumerate(served):
+        say(f"run {run + 1}/{len(served)}: the bare model")
+        argv = [
+            *processes.pinned(bench.cores.server),
+            setting.pythons["train"],
+            str(HERE / "bare.py"),
+            str(setting.folder),
+            "fraud",
+        ]
+        argv = [*processes.pinned(bench.cores.server), *argv]
+        said = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, **ONE_THREAD})
+        bench.samples["native.fraud.bare_predict_us"].append(float(said.stdout))
+        bench.samples["samovar-pyfunc.fraud.overhead_us_c64"].append(microseconds - float(said.stdout))
 
 
 def _poison(bench: Bench, asked: Options) -> dict[str, dict[str, int]]:
