@@ -12,6 +12,7 @@ DEFAULT_ENTRY = "samovar.serving.server:EndpointServer"
 LEAN_PRELOAD = (
     "numpy",
     "uvloop",
+    "uvicorn.lifespan.off",
     "uvicorn.protocols.http.httptools_impl",
     "samovar.serving.server",
     "samovar.scoring.engines.compiled",
