@@ -22,8 +22,8 @@ NUMBER = np.abs(X[:, 0]) + X[:, 1] ** 2 + 0.1
 
 
 def asked(model, data):
-    odd = np.tile(data[0], (6, 1))
-    odd[np.arange(6), np.arange(6) % 4] = [np.nan, -0.0, 1e-46, 1e30, -1e30, -1e-36]
+    odd = np.tile(data[0], (10, 1))
+    odd[np.arange(10), np.arange(10) % 4] = [np.nan, -0.0, 1e-46, 1e30, -1e30, -1e-36, np.inf, -np.inf, 1e39, -1e39]
     return np.concatenate([data[:30], edges(model, data), odd])
 
 
@@ -65,7 +65,9 @@ def test_bare_boosters():
     frame = pd.DataFrame(X, columns=list("abcd"))
     for settings, target in (({"objective": "binary:logistic"}, BINARY), ({"objective": "multi:softprob", "num_class": 3}, THREE)):
         booster = xgboost.train(settings, xgboost.DMatrix(frame, target), 14)
-        parity(Native(booster, xgboost.DMatrix), frame, program=compiled(booster, frame))
+        ask = frame.iloc[:30].copy()
+        ask.iloc[:4, 1] = [np.inf, -np.inf, 1e39, np.nan]
+        parity(Native(booster, xgboost.DMatrix), ask, program=compiled(booster, frame))
     for settings, target in (({"objective": "binary"}, BINARY), ({"objective": "multiclass", "num_class": 3}, THREE)):
         booster = lightgbm.train({**settings, "verbose": -1, "num_threads": 1}, lightgbm.Dataset(frame, target), 14)
         parity(Native(booster, lambda data: data), frame, program=compiled(booster, frame))

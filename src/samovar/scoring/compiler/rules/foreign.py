@@ -15,6 +15,7 @@ from samovar.scoring.compiler.rules.trees import before_rounding, grow, join
 from samovar.scoring.compiler.values import Frame
 from samovar.scoring.ops import Activation, Complement, Scale, Softmax
 from samovar.scoring.ops.base import Array
+from samovar.scoring.ops.trees import LIMIT
 from samovar.scoring.program import Answer
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def xgb_classifier(step: Any, value: Value, draft: Draft) -> None:
     objective = model["objective"]["name"]
     if objective not in {"binary:logistic", "multi:softprob", "multi:softmax"}:
         raise NotLowered(f"XGBClassifier has the objective {objective}.")
-    decision = _xgb_sums(model, value, draft, _xgb_last(step))
+    decision = _xgb_sums(model, value, draft, _xgb_last(step), inf)
     if len(classes) == 2:
         shares = draft.add(Complement((draft.add(Activation((decision,), "logistic")),)))
         draft.answer = Answer(decision, "sign", classes, shares)
@@ -81,7 +82,7 @@ def xgb_classifier(step: Any, value: Value, draft: Draft) -> None:
 @predict("xgboost.sklearn.XGBRegressor", "xgboost.sklearn.XGBRFRegressor", "xgboost.sklearn.XGBRanker")
 def xgb_regressor(step: Any, value: Value, draft: Draft) -> None:
     """Float32 sums, through the objective's function."""
-    _xgb_numbers(_xgb(step.get_booster()), value, draft, _xgb_last(step))
+    _xgb_numbers(_xgb(step.get_booster()), value, draft, _xgb_last(step), inf)
 
 
 @predict("xgboost.core.Booster")
@@ -90,7 +91,7 @@ def xgb_booster(step: Any, value: Value, draft: Draft) -> None:
     names = step.feature_names
     if names and isinstance(value, Frame) and tuple(names) != value.names:
         raise NotLowered("The booster was trained on other column names, or in another order, than the signature's.")
-    _xgb_numbers(_xgb(step), value, draft, None)
+    _xgb_numbers(_xgb(step), value, draft, None, LIMIT)  # DMatrix refuses what is infinite, unlike an estimator's predict
 
 
 def _xgb(booster: Any) -> dict[str, Any]:
@@ -106,11 +107,11 @@ def _xgb_last(step: Any) -> int | None:
         return None
 
 
-def _xgb_numbers(model: dict[str, Any], value: Value, draft: Draft, last: int | None) -> None:
+def _xgb_numbers(model: dict[str, Any], value: Value, draft: Draft, last: int | None, limit: float) -> None:
     objective = model["objective"]["name"]
     if objective not in _XGB_NUMBERS and objective != "multi:softprob":
         raise NotLowered(f"The booster has the objective {objective}.")
-    answers.number(draft, _link(draft, _xgb_sums(model, value, draft, last), _XGB_NUMBERS.get(objective, "softmax")))
+    answers.number(draft, _link(draft, _xgb_sums(model, value, draft, last, limit), _XGB_NUMBERS.get(objective, "softmax")))
 
 
 def _link(draft: Draft, sums: int, function: str) -> int:
@@ -125,7 +126,7 @@ def _link(draft: Draft, sums: int, function: str) -> int:
             return draft.add(Activation((sums,), "logistic"))
 
 
-def _xgb_sums(model: dict[str, Any], value: Value, draft: Draft, last: int | None) -> int:
+def _xgb_sums(model: dict[str, Any], value: Value, draft: Draft, last: int | None, limit: float) -> int:
     if model["gradient_booster"]["name"] != "gbtree":
         raise NotLowered(f"The booster is a {model['gradient_booster']['name']}.")
     held = model["gradient_booster"]["model"]
@@ -134,7 +135,7 @@ def _xgb_sums(model: dict[str, Any], value: Value, draft: Draft, last: int | Non
     order = _in_turn(held["tree_info"][:count], len(base))
     draft.single = True
     nodes = _nodes([_numbered(0, _xgb_reader(held["trees"][tree])) for tree in order])
-    return grow(draft, value, nodes, base, gaps=True, single=True)
+    return grow(draft, value, nodes, base, gaps=True, limit=limit, single=True)
 
 
 def _xgb_base(model: dict[str, Any]) -> tuple[float, ...]:
