@@ -441,3 +441,47 @@ def test_httpx_streams_into_a_refusal(serve, plans):
         for _ in range(3):
             answer = client.post("/predict", content=b"x" * 5_000_000, headers={"content-type": "application/json"})
             assert answer.status_code == 413
+
+
+def test_many_large_requests_are_not_all_held_at_once(serve, plans):
+    """What one client may not fill alone, many may not fill together; and room that was taken is given back."""
+    endpoint = serve(plans["payments"], bodies_limit=150_000)
+    beginning = HEAD + b"content-length: 100000\r\n\r\n"
+    for _ in range(3):
+        with line_to(endpoint.port) as first, line_to(endpoint.port) as second:
+            first.sendall(beginning + BODY.ljust(99_000))
+            while endpoint.server._front.bodies < 99_000:
+                threading.Event().wait(0.01)
+            second.sendall(beginning + BODY.ljust(99_000))
+            answer = second.recv(65536)
+            assert status(answer) == 503
+            assert b"retry-after: 1" in answer
+            first.sendall(b" " * 1000)
+            assert status(first.recv(65536)) == 200
+    assert endpoint.server._front.bodies == 0
+
+
+def test_a_refusal_carries_the_request_id(serve, plans):
+    endpoint = serve(plans["payments"], body_limit=10)
+    answer = endpoint.client.post("/predict", json=ROW, headers={"x-request-id": "mine"})
+    assert (answer.status_code, answer.headers["x-request-id"]) == (413, "mine")
+
+
+def test_good_requests_do_not_fail_for_a_poisoned_one(serve, plans):
+    """One client in sixteen sends what the model itself cannot bear; joined with it, fifteen are answered."""
+    endpoint = serve(plans["failing"])
+    statuses = {number: set() for number in range(16)}
+
+    def ask(number):
+        body = json.dumps(FAST | ({"hour": 13} if number == 0 else {})).encode()
+        with line_to(endpoint.port) as line:
+            for _ in range(25):
+                line.sendall(whole(body))
+                statuses[number].add(status(line.recv(65536)))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in statuses]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert statuses == {0: {500}, **{number: {200} for number in range(1, 16)}}

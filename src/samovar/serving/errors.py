@@ -86,6 +86,13 @@ class Crowded(RetryLater):
         super().__init__("The endpoint has too many connections.", remedy="Try again in a second.")
 
 
+class Full(RetryLater):
+    """The bodies of all requests together are more than the endpoint keeps in memory."""
+
+    def __init__(self) -> None:
+        super().__init__("The endpoint holds too many large requests at once.", remedy="Try again in a second.")
+
+
 class Late(RetryLater):
     """The model did not answer before the deadline."""
 
@@ -127,6 +134,7 @@ _KNOWN: tuple[tuple[type[Exception], int, str, str], ...] = (
     (HeadersTooLarge, 431, "HEADERS_TOO_LARGE", "headers_too_large"),
     (ModelError, 500, "MODEL_ERROR", "model"),
     (Crowded, 503, "TEMPORARILY_UNAVAILABLE", "crowded"),
+    (Full, 503, "TEMPORARILY_UNAVAILABLE", "crowded"),
     (NotLogged, 503, "TEMPORARILY_UNAVAILABLE", "not_logged"),
     (Late, 504, "DEADLINE_EXCEEDED", "deadline"),
 )

@@ -39,6 +39,7 @@ class Front:
         self.keys = Keys(config.keys, config.exempt)
         self.heads = Heads(desk.routes, config, self.keys)
         self.make_id = ids.maker()
+        self.bodies = 0  # bytes of bodies that are held on the ordinary way
         self.date = b""
         self.good = b""
         self.tick()

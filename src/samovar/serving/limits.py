@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from samovar.serving import errors
+from samovar.serving import errors, ids
 
 if TYPE_CHECKING:
     import asyncio
@@ -45,6 +45,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._since = 0.0  # when the wait for the rest of it began
         self._fed = self._head = self._count = self._body = 0  # bytes (and headers) of the present message
         self._begun = 0  # messages that the data being read belongs to
+        self._charged = 0  # bytes of bodies that this connection holds
         self._refusal: Exception | None = None  # waits for earlier answers
         self._over = False  # nothing is read any more
         self._until = 0.0  # when even a lingering connection ends
@@ -119,6 +120,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._body += len(body)
         if self._body > self._limits.body_limit:
             self._raise(errors.TooLarge(self._limits.body_limit))
+        self._charged += len(body)
+        self.front.bodies += len(body)
+        if self.front.bodies > self._limits.bodies_limit:
+            self._raise(errors.Full())
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -126,6 +131,15 @@ class LimitedProtocol(HttpToolsProtocol):
         self._open = False
         self._active = True
         super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See uvicorn."""
+        self._release()
+        super().connection_lost(exc)
+
+    def _release(self) -> None:
+        self.front.bodies -= self._charged
+        self._charged = 0
 
     def _raise(self, error: Exception) -> None:
         self._refusal = error
@@ -150,6 +164,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Answer with an error when what came before has been answered, and read nothing more."""
         self._over = True
         self._refusal = error
+        self._release()
         own = self.cycle if self._open and self._headed else None
         if own is not None:
             own.disconnected = True  # its application hears that the client is gone
@@ -167,6 +182,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """See uvicorn; a refusal that waited is next when no request is."""
         super().on_response_complete()
+        if self.is_idle():
+            self._release()
         if self._refusal is not None and self._running.response_complete and not self.transport.is_closing():
             self._dismiss(self._refusal)
 
@@ -175,7 +192,8 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         response = self.front.refused(error, self._refused_path())
         body = b"" if self._method() == b"HEAD" else response.body
-        self.transport.write(self.front.head(response, self.front.make_id(), closing=True) + body)
+        request_id = ids.sane(dict(self.headers).get(b"x-request-id", b"")) if self._open else b""
+        self.transport.write(self.front.head(response, request_id or self.front.make_id(), closing=True) + body)
         self.transport.write_eof()
         self._until = self.loop.time() + _LINGER
         self.flow.resume_reading()
@@ -188,6 +206,13 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _method(self) -> bytes:
         return self.parser.get_method() if self._open else b""
+
+    def shutdown(self) -> None:
+        """Close; a refused client has had its answer."""
+        if self._until:
+            self.transport.close()
+        else:
+            super().shutdown()
 
     # --- time ------------------------------------------------------------------------------------------------------------------
 

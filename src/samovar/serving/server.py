@@ -97,7 +97,7 @@ class EndpointServer:
         exposure.check(listener, self._config)
         leaving = self._begin()
         self._desk.open(self._loop_of())
-        front = Front(self._config, self._desk)
+        self._front = front = Front(self._config, self._desk)
         listener.setblocking(False)
         with contextlib.suppress(OSError):  # 40 ms a request if the owner forgot it (Nagle and delayed ACK)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
