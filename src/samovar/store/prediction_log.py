@@ -154,8 +154,8 @@ _LINES = msgspec.json.Encoder()
 def _tuples(number: int, position: int, rows: LogRows) -> Iterator[tuple[Any, ...]]:
     """Yield rows in the order of the table's columns, times and JSON as text: a type's own processing costs more than the rest."""
     positions = range(position, position + len(rows))
-    times = {at: _time(at) for at in set(rows.at)}
-    whens = [times[at].strftime("%Y-%m-%d %H:%M:%S.%f") for at in rows.at]  # type: ignore[union-attr]
+    times = {at: _when(at) for at in set(rows.at)}  # a turn's rows have one time
+    whens = [times[at] for at in rows.at]
     return zip(
         [number] * len(rows),
         positions,
@@ -163,8 +163,8 @@ def _tuples(number: int, position: int, rows: LogRows) -> Iterator[tuple[Any, ..
         rows.request_ids,
         rows.row_indices,
         rows.routes,
-        map(_text, rows.keys),
-        map(_text, rows.labels),
+        [key if type(key) is str and "\0" not in key else _text(key) for key in rows.keys],
+        [label if type(label) is str and "\0" not in label else _text(label) for label in rows.labels],
         _json(rows.probabilities),
         _json(rows.features),
         strict=True,
@@ -206,6 +206,12 @@ def _json(values: Sequence[Any]) -> list[str | None]:
 def _text(value: Any) -> str:
     """Write a key or a label; PostgreSQL's text has no NUL."""
     return "" if value is None else str(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _when(at: int) -> str:
+    """Write a time as SQLAlchemy does in SQLite; in UTC, which the text does not say."""
+    found = dt.datetime.fromtimestamp(at // 1_000_000, dt.UTC)
+    return found.replace(microsecond=at % 1_000_000, tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _time(at: int | None) -> dt.datetime | None:

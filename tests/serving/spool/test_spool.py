@@ -160,6 +160,25 @@ def test_a_request_that_is_no_table_is_logged_by_its_answers(folder):
     assert all(one.values is None for one in found)
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("width", [1, 3])
+def test_rows_of_another_width_are_read_as_far_as_they_are_known(folder, rows, width):
+    """A fault of a protocol must not make a file unreadable."""
+    opened = spool(folder)
+    opened.job(ID, "/predict", Job([[1.5] * rows] * width, rows, None, None), Scored([1] * rows, None))
+    opened.row(ID, "/predict", row(1))
+    opened.flush()
+    assert [found.values["amount"] for found in read(folder)] == [12.5 + 1] * (rows == 2) + [1.5] * rows + [13.5] * (rows == 1)
+
+
+def test_field_names_may_be_any_text(folder):
+    """MLflow takes columns of any name."""
+    opened = spool(folder, fields=(LoggedField("a b", "keep"), LoggedField("class", "keep")))
+    opened.row(ID, "/predict", row())
+    opened.flush()
+    assert read(folder)[0].values == {"a b": 12.5, "class": "web"}
+
+
 def test_answers_that_cannot_be_told_are_counted_and_harm_nobody(folder, metrics):
     """A fault of ours in the log takes no answer away."""
 

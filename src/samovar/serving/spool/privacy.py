@@ -64,6 +64,8 @@ class Privacy:
 
     def columns(self, columns: Sequence[Sequence[Any]]) -> list[Any]:
         """Return what is stored of n rows."""
+        if self.as_is:
+            return list(columns)
         return [_hashed(self._hash, columns[place]) if secret else columns[place] for place, secret in self._kept]
 
     def row_key(self, key: Any) -> Any:
