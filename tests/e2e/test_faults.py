@@ -140,8 +140,9 @@ def all_well(stack):
 def test_no_kind_of_process_is_forgotten(stack, endpoints):
     """Every process of the stack is one of those that are killed here, or the other endpoint's worker."""
     known = {found.pid for kind in (*MODULES, *TITLES) if (found := find(stack, kind))}
-    others = [process.cmdline() for process in stack.processes() if process.pid not in known]
-    assert [" ".join(words).strip("\0 ") for words in others] == [f"samovar: {MODEL}@Candidate v2"]
+    others = [" ".join(process.cmdline()).strip("\0 ") for process in stack.processes() if process.pid not in known]
+    # It goes when nothing was built for a while; tests/autoserve/test_zygotes.py kills it.
+    assert [title for title in others if title != "samovar: ample zygote"] == [f"samovar: {MODEL}@Candidate v2"]
 
 
 @pytest.mark.parametrize("kind", [*MODULES, *TITLES])
