@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from samovar.scoring.compiler.errors import NotLowered
 from samovar.scoring.compiler.registry import lower_transform, transform
-from samovar.scoring.compiler.values import Dense, Frame, Sparse
+from samovar.scoring.compiler.values import WIDE, Dense, Frame, Sparse
 from samovar.scoring.ops import Select, SparseSelect, Weighted
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def columns(step: Any, value: Value, draft: Draft) -> Value:
             part = lower_transform(inner, part, draft)
         parts.append(_weighted(draft, part, (step.transformer_weights or {}).get(name)))
     joined = draft.join(parts)
-    return _marked(joined, sparse=bool(step.sparse_output_))
+    if isinstance(joined, Sparse) and not step.sparse_output_ and joined.width <= WIDE:
+        joined = draft.dense(joined)  # scikit-learn fills it up: the steps after it compute with a plain matrix
+    return _marked(draft, joined, sparse=bool(step.sparse_output_))
 
 
 @transform("sklearn.pipeline.FeatureUnion")
@@ -84,5 +87,11 @@ def _weighted(draft: Draft, value: Value, weight: float | None) -> Value:
     return draft.then(Weighted((dense.number,), float(weight)), dense)
 
 
-def _marked(value: Value, *, sparse: bool) -> Value:
-    return Dense(value.number, value.width, value.single, sparse, value.names, value.finite) if isinstance(value, Dense) else value
+def _marked(draft: Draft, value: Value, *, sparse: bool) -> Value:
+    """Return a value that is sparse or not as scikit-learn's is; one too wide to be filled up stays sparse."""
+    if isinstance(value, Sparse) and not sparse:
+        try:
+            value = draft.dense(value)
+        except NotLowered:
+            return value
+    return replace(value, sparse=sparse) if isinstance(value, Dense) else value
