@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from samovar.contracts.spec import Scalar
     from samovar.scoring.plan import ScorerPlan
 
-Form = Literal["dataframe_split", "dataframe_records", "instances", "inputs", "csv"]
-"""How the rows of ``/invocations`` are written."""
+Form = Literal["dataframe_split", "dataframe_records", "instances", "inputs", "csv", "chat"]
+"""How the rows of ``/invocations`` are written; ``chat`` is a document for a language model, which is asked as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ import msgspec
 from samovar.errors import RequestError
 from samovar.scoring.engine import Call, Form
 
-_FORMS = tuple(form for form in get_args(Form) if form != "csv")
-_ONE_OF = "Expected a JSON object with one of dataframe_split, dataframe_records, instances or inputs."
+_FORMS = tuple(form for form in get_args(Form) if form not in ("csv", "chat"))
+_CHAT = frozenset({"messages", "prompt", "input"})  # what documents for language models have, in MLflow's protocol
+ONE_OF = "Expected a JSON object with one of dataframe_split, dataframe_records, instances or inputs."
 
 
 def parse_json(body: bytes) -> Call:
@@ -22,10 +23,12 @@ def parse_json(body: bytes) -> Call:
     """
     document = _decode(body)
     if not isinstance(document, dict):
-        raise RequestError(_ONE_OF)
+        raise RequestError(ONE_OF)
     forms = [form for form in _FORMS if form in document]
+    if not forms and _CHAT & document.keys():
+        return Call(form="chat", data=document)
     if len(forms) != 1:
-        raise RequestError(_ONE_OF)
+        raise RequestError(ONE_OF)
     params = document.get("params")
     if params is not None and not isinstance(params, dict):
         raise RequestError("Expected an object.", path="params")

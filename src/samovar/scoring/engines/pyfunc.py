@@ -61,11 +61,14 @@ class PyfuncEngine:
 
     def invoke(self, call: Call) -> Any:
         """See `samovar.scoring.engine.Engine`."""
-        data = frames.read(call, self._plan) if self._plain or call.form == "csv" else self._parsed(call)
+        tabular = call.form == "csv" or (self._plain and call.form != "chat")
+        data = frames.read(call, self._plan) if tabular else self._parsed(call)
         return answers.builtin(self._call(data, call.params))
 
     def _parsed(self, call: Call) -> Any:
         """Let mlflow parse what only mlflow's types can say: nested columns, named tensors, type hints."""
+        if call.form == "chat":
+            return call.data
         from mlflow.pyfunc import scoring_server  # noqa: PLC0415 - seconds of imports that few models need
 
         if self._model.metadata._is_signature_from_type_hint():  # noqa: SLF001 - as mlflow's own server asks

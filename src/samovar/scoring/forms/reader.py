@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from samovar.errors import RequestError
 from samovar.scoring import invocations
 from samovar.scoring.forms import shapes, tables
 from samovar.scoring.forms.exact import ExactReader
@@ -45,6 +46,7 @@ class Reader:
     """
 
     def __init__(self, plan: ScorerPlan) -> None:
+        self._plan = plan
         self.layout = Layout(plan)
         self.plain = bool(self.layout.columns) and (plan.tensor is not None or bool(plan.signature))
         self._finish = any(kind.finish for kind in self.layout.kinds)
@@ -82,12 +84,23 @@ class Reader:
 
     def general(self, call: Call) -> Parsed:
         """Read a parsed JSON body; raises as ``json``."""
+        if call.form == "chat":
+            return self._chat(call)
         if not self.plain:
             return Parsed(params=call.params, call=call)
         try:
             return Parsed(self.layout.typed(shapes.table(call.form, call.data, self.layout)), call.params)
         except NotPlain:
             return Parsed(params=call.params, call=call)
+
+    def _chat(self, call: Call) -> Parsed:
+        """Take what the signature calls params out of the document, as mlflow does."""
+        if self._plan.engine != "pyfunc":
+            raise RequestError(invocations.ONE_OF)
+        names = self._plan.params.keys()
+        data = {name: value for name, value in call.data.items() if name not in names}
+        params = {name: value for name, value in call.data.items() if name in names}
+        return Parsed(params=params, call=replace(call, data=data, params=params))
 
     def csv(self, body: bytes) -> Parsed:
         """Read a CSV body; raises as ``json``."""

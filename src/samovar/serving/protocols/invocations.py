@@ -53,9 +53,8 @@ class Invocations:
         if parsed.call is None:
             return Job(parsed.columns, len(parsed.columns[0]), self._run, self._write, params=given)
         call = replace(parsed.call, params=given)
-        return Job(
-            (), 1, lambda engine, _columns, _params: Predictions(engine.invoke(call)), _write_labels, call=call, params=given
-        )
+        write = _write_whole if call.form == "chat" else _write_labels
+        return Job((), 1, lambda engine, _columns, _params: Predictions(engine.invoke(call)), write, call=call, params=given)
 
     def error(self, error: Exception) -> Response:
         """See `samovar.serving.jobs.Handler`."""
@@ -93,6 +92,11 @@ def _write_labels(answers: Any) -> bytes:
 def _write_shares(answers: Any) -> bytes:
     values = answers.shares if isinstance(answers, Scored) else answers.values
     return msgspec.json.encode({"predictions": values}, enc_hook=_plain)
+
+
+def _write_whole(answers: Any) -> bytes:
+    """Language models are answered with what they gave, as mlflow's server does."""
+    return msgspec.json.encode(answers.values, enc_hook=_plain)
 
 
 def _plain(value: Any) -> Any:
