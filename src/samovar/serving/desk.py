@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from samovar import logs
 from samovar.serving import errors
 from samovar.serving.batcher import Batcher
 from samovar.serving.errors import TooManyRows
+from samovar.serving.failures import Failures
 from samovar.serving.joining import Joiner
 from samovar.serving.thread import Beside
 from samovar.serving.turn import Turn
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from samovar.serving.joining import Outcome
     from samovar.serving.metrics import Metrics
     from samovar.serving.turn import Spool
-
-log = logs.get_logger(__name__)
 
 _LARGE = 64 * 2**10  # bytes of a body that takes about a millisecond to decode: larger ones are decoded beside the loop
 
@@ -50,8 +48,10 @@ class Desk:
         self.metrics = metrics
         self.spool = spool
         self.joiner = Joiner(engine)
+        self.failures = Failures()
         self._engine = engine
         self._counted = metrics.routes
+        self.refusals = {path: self._refusal(route) for path, route in self.routes.items()}
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to take requests; in the process and on the loop that serve."""
@@ -97,12 +97,21 @@ class Desk:
             if row is not None:
                 answer = row[0]
                 self.spool.row(request_id, route.name, row)
-                self.turn.add(deliver, Response(200, answer), route.handler.error)
+                self.turn.add(deliver, Response(200, answer), self.refusals[route.path])
                 self._counted[route.name].observe(
                     seconds=time.perf_counter() - started, received=len(body), status=200, sent=len(answer)
                 )
                 return None
         return Asked(self, route, request_id, deliver, started, len(body)).begin(body, media, headers)
+
+    def _refusal(self, route: Route) -> Callable[[Exception], Response]:
+        """Return what makes the answer to a request that was scored and counted, but could not be logged."""
+
+        def refuse(error: Exception) -> Response:
+            self._counted[route.name].refused(errors.describe(error).kind)
+            return route.handler.error(error)
+
+        return refuse
 
 
 class Asked:
@@ -176,21 +185,14 @@ class Asked:
         body, answers = outcome
         self._desk.spool.job(self._id, self._route.name, self._job, answers)
         response = body if isinstance(body, Response) else Response(200, body)
-        self._desk.turn.add(self._deliver, response, self._route.handler.error)
+        self._desk.turn.add(self._deliver, response, self._desk.refusals[self._route.path])
         self._count(200, len(response.body), "")
 
     def fail(self, error: Exception) -> None:
         """Answer with an error."""
         response = self._route.handler.error(error)
         if response.status >= errors.SERVER:
-            cause = error.__cause__ or error
-            log.error(
-                "a request failed",
-                request_id=self._id.decode(),
-                path=self._route.path,
-                error=type(cause).__name__,
-                exc_info=error,
-            )
+            self._desk.failures.tell(error, self._id, self._route.path)
         self._desk.turn.add(self._deliver, response, None)
         self._count(response.status, len(response.body), errors.describe(error).kind)
 

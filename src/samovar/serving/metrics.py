@@ -78,6 +78,12 @@ class Route:
             if (place := self._kinds.get(kind)) is not None:
                 numbers[place] += 1.0
 
+    def refused(self, kind: str) -> None:
+        """Count as an error of ours a request that was observed as answered, and then could not be."""
+        self._numbers[self._errors] += 1.0
+        if (place := self._kinds.get(kind)) is not None:
+            self._numbers[place] += 1.0
+
 
 class SpoolCounts:
     """What is counted of the prediction log: bytes that wait for the database, and requests that it lost, by reason."""

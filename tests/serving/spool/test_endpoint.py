@@ -43,6 +43,7 @@ def test_every_way_to_ask_is_logged_under_its_request_id(serve, plans, tmp_path)
         assert response.status_code == 200, response.text
         assert response.headers["x-request-id"] == f"id-{number}"
     endpoint.client.post("/predict", json={"amount": -1}, headers={"X-Request-ID": "bad"})
+    endpoint.client.close()
     endpoint.leave()
     found = logged(folder)
     assert sorted((row.request_id, row.route, row.index) for row in found) == [
@@ -63,6 +64,7 @@ def test_an_answer_without_a_sent_id_is_logged_under_the_one_it_carries(serve, p
     folder = tmp_path / "spool" / "payments"
     endpoint = serve(plans["payments"], spool_dir=str(folder))
     response = endpoint.client.post("/predict", json=ROW)
+    endpoint.client.close()
     endpoint.leave()
     assert [row.request_id for row in logged(folder)] == [response.headers["x-request-id"]]
 
@@ -77,6 +79,9 @@ def test_a_full_log_answers_and_counts_or_refuses(serve, plans, tmp_path, on_ful
     text = endpoint.client.get("/metrics").text
     (line,) = [line for line in text.splitlines() if line.startswith("samovar_spool_dropped_total") and 'reason="full"' in line]
     assert (float(line.split()[-1]) > 0) == (on_full == "answer")
+    (line,) = [line for line in text.splitlines() if line.startswith("api_errors_total") and '"/predict"' in line]
+    assert float(line.split()[-1]) == (2 if on_full == "refuse" else 0)
+    endpoint.client.close()
     endpoint.leave()
     assert len(logged(folder)) == 1, "what there was room for"
 
