@@ -312,7 +312,8 @@ def _row(trees: Trees, groups: _Groups, sources: _Sources, total: Sum) -> Callab
     full, ones = _integers(np.stack([groups.full, np.ones_like(groups.full)]))
     buffer = bytearray(groups.full.nbytes)
     words = np.frombuffer(buffer, dtype=groups.word)
-    size, before, count_bits, add_up = len(buffer), groups.offsets - 1, np.bitwise_count, total.row
+    counts, leaves = np.empty(len(words), dtype=np.uint8), np.empty(len(words), dtype=np.intp)
+    size, before, count_bits, add, add_up = len(buffer), groups.offsets - 1, np.bitwise_count, np.add, total.row
 
     def row(*inputs: Any) -> list[float]:
         left = full
@@ -338,7 +339,7 @@ def _row(trees: Trees, groups: _Groups, sources: _Sources, total: Sum) -> Callab
             raise _refusal(trees, sources, inputs)
         left ^= left - ones  # the lowest bit of each group and what is below it
         buffer[:] = left.to_bytes(size, "little")
-        return add_up(count_bits(words) + before)
+        return add_up(add(before, count_bits(words, counts), leaves))
 
     return row
 
