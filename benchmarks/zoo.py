@@ -372,7 +372,7 @@ def visit(animal: Animal) -> dict[str, Any]:
         model = animal.model.fit(frame, target)
         began = time.perf_counter()
         try:
-            program, agreement = lowered(*_opened(animal.name, model, frame), files={})
+            program, agreement = lowered(*opened(animal.name, model, frame), files={})
         except (NotLowered, Disagrees) as error:
             return {"name": animal.name, "compiled": False, "why": str(error)}
     seconds = round(time.perf_counter() - began, 3)
@@ -380,7 +380,8 @@ def visit(animal: Animal) -> dict[str, Any]:
     return {"name": animal.name, "compiled": True, **found, "seconds": seconds}
 
 
-def _opened(name: str, model: Any, frame: pd.DataFrame) -> tuple[plans.ScorerPlan, SklearnEngine]:
+def opened(name: str, model: Any, frame: pd.DataFrame) -> tuple[plans.ScorerPlan, SklearnEngine]:
+    """Return a fitted model as the builder has it after loading: a native plan and its engine."""
     signature = tuple(plans.SignatureColumn(column, _TYPES[dtype.kind]) for column, dtype in frame.dtypes.items())
     rows = from_columns("zoo", [{"name": column.name, "type": column.type} for column in signature])
     plan = plans.ScorerPlan(

@@ -78,6 +78,19 @@ def test_artifacts_and_aliases_are_handled_by_hand(samovar, trained):
     assert kinds.count("decision") >= 2, "aliases set and deleted by hand are decisions, and decisions are events"
 
 
+def test_what_answers_for_a_version_is_explained(samovar, trained):
+    said = samovar("compile", "tour/1")
+    assert said["engine"] == "compiled"
+    assert {"native_row_us", "row_us", "nodes", "steps"} <= said["explanation"].keys()
+    assert said["explanation"]["steps"][0] == "Pipeline"
+    told = samovar("compile", "tour@Candidate", "--explain", person=True)
+    assert "tour version 1: compiled." in told
+    assert "Microseconds a row" in told
+    off = samovar("compile", "tour/1", SAMOVAR_COMPILE="off")
+    assert (off["engine"], off["explanation"]["nodes"]) == ("sklearn", [])
+    assert samovar("compile", "tour/7", code=1)["error"]["kind"] == "NotFound"
+
+
 def test_mlflow_that_cannot_be_reached_is_one_clear_error(samovar):
     """Found out before minutes of training, and after no long wait."""
     samovar("ingest", "iris")

@@ -216,3 +216,18 @@ def saved_skops(tmp_path_factory):
         return Logged(folder, None)
 
     return save
+
+
+@pytest.fixture(scope="session")
+def zoo():
+    """The program that visits the zoo, as a module."""
+    import importlib.util
+    import sys
+    from pathlib import Path
+
+    spec = importlib.util.spec_from_file_location("zoo", Path(__file__).parents[2] / "benchmarks" / "zoo.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["zoo"] = module  # its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["zoo"]

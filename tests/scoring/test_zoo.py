@@ -1,23 +1,6 @@
 """The zoo: what people build, and how much of it compiles."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
-
-ZOO = Path(__file__).parents[2] / "benchmarks" / "zoo.py"
-
-
-@pytest.fixture(scope="module")
-def zoo():
-    spec = importlib.util.spec_from_file_location("zoo", ZOO)
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules["zoo"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["zoo"]
 
 
 @pytest.mark.timeout(300)

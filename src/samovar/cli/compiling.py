@@ -57,7 +57,7 @@ def _explain(console: Console, said: dict[str, Any]) -> None:
         reads = ", ".join(names[number] if number < len(names) else f"value {number}" for number in node["inputs"])
         table.add_row(str(node["number"]), node["operation"], output.cell(reads), output.cell(node["size"]))
     console.print(table)
-    times = output.table("Microseconds a row", "", ">native", ">compiled", ">times faster")
+    times = output.table("Microseconds a row", "asked", ">native", ">compiled", ">times faster")
     for name, before, after in (("one row", "native_row_us", "row_us"), ("1,000 rows", "native_many_us", "many_us")):
         times.add_row(name, output.cell(said[before]), output.cell(said[after]), f"{said[before] / max(said[after], 1e-3):,.0f}")
     console.print(times)
