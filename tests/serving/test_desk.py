@@ -184,3 +184,21 @@ def test_nothing_stays_in_flight(body):
         assert line.endswith(" 0")
 
     asyncio.run(ask())
+
+
+def test_a_flood_of_failures_is_reported_once_a_second(monkeypatch):
+    """A client that fails on purpose fills no disk; how many went unreported is told with the next."""
+    from structlog.testing import capture_logs
+
+    from samovar.serving import failures
+
+    clock = [100.0]
+    monkeypatch.setattr(failures.time, "monotonic", lambda: clock[0])
+    reporter = failures.Failures()
+    with capture_logs() as lines:
+        for _ in range(50):
+            reporter.tell(ValueError("x"), b"id", "/digits")
+        reporter.tell(KeyError("x"), b"id", "/digits")
+        clock[0] += 1.5
+        reporter.tell(ValueError("x"), b"id", "/digits")
+    assert [(line["error"], line["unreported"]) for line in lines] == [("ValueError", 0), ("KeyError", 0), ("ValueError", 49)]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 import samovar
-from samovar import logs
 from samovar.errors import NotFound
 from samovar.serving import docs, errors, openapi, wire
 from samovar.serving.errors import UnsupportedMediaType, WrongMethod
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from samovar.serving.desk import Desk
     from samovar.serving.jobs import Route
     from samovar.serving.metrics import Metrics
-
-log = logs.get_logger(__name__)
 
 
 class EndpointApp:
@@ -62,11 +59,11 @@ class EndpointApp:
             return await (self._scored(route, request) if route else self._page(request))
         except Disconnected:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it becomes the answer
             response = route.handler.error(error) if route else errors.answer(error)[0]
             kind = errors.describe(error).kind
             if response.status >= errors.SERVER:
-                log.exception("a request failed", request_id=request.id.decode(), path=request.path, error=type(error).__name__)
+                self._desk.failures.tell(error, request.id, request.path)
             if route:
                 self._desk.metrics.routes[route.name].observe(
                     seconds=time.perf_counter() - started,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from samovar import logs
 from samovar.serving import errors, ids
 from samovar.serving.heads import Heads
 from samovar.serving.keys import Keys
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from samovar.serving.config import EndpointConfig
     from samovar.serving.desk import Desk
     from samovar.serving.wire import Response
-
-log = logs.get_logger(__name__)
 
 _CLOSE = b"connection: close\r\n"
 
