@@ -52,7 +52,9 @@ def parity(model, data, *, program=None):
     runner, columns = Runner(program), cells(data)
     good = []
     for index, values in enumerate(zip(*columns, strict=True)):
-        row = data[index : index + 1] if isinstance(data, np.ndarray) else data.iloc[index : index + 1]
+        row = (
+            data[index : index + 1] if isinstance(data, np.ndarray) else data.iloc[index : index + 1].copy()
+        )  # laid out as one that came alone
         native = _native(model, row, program)
         if native is None:
             _refused(runner, values)

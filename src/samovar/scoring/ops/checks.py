@@ -29,7 +29,8 @@ class Finite(Op, frozen=True):
         """See `Op.open`."""
 
         def batch(dense: np.ndarray) -> np.ndarray:
-            total = dense.sum()  # NaN or infinite if any number is, and rarely else
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = dense.sum()  # NaN or infinite if any number is, and rarely else
             if not np.isfinite(total):
                 bad = np.isinf(dense) if self.gaps else ~np.isfinite(dense)
                 if bad.any():

@@ -8,6 +8,7 @@ import numpy as np
 
 from samovar.contracts.spec import Scalar  # noqa: TC001 - msgspec reads the annotation at run time
 from samovar.scoring.ops.base import Array, Kernel, Op
+from samovar.scoring.ops.checks import not_finite
 from samovar.scoring.ops.encode import cells
 
 if TYPE_CHECKING:
@@ -42,18 +43,30 @@ class Fill(Op, frozen=True):
 
 
 class FillCell(Op, frozen=True):
-    """Puts a value in the place of null and NaN, or of ``marker``, in one column."""
+    """Puts a value in the place of null and NaN, or of ``marker``, in one column; with a marker, null and NaN are refused.
+
+    Attributes:
+        value: what is put there.
+        marker: what means missing; None stands for null and NaN.
+        name: the column's name, for the error.
+    """
 
     value: Scalar
     marker: Scalar | None = None
+    name: str = ""
 
     def open(self) -> Kernel:
         """See `Op.open`."""
-        value, gap = self.value, missing(self.marker)
-        return Kernel(
-            lambda column: [value if gap(cell) else cell for cell in cells(column)],
-            lambda cell: value if gap(cell) else cell,
-        )
+        value, gap, refused = self.value, missing(self.marker), self.marker is not None
+
+        def row(cell: Any) -> Any:
+            if gap(cell):
+                return value
+            if refused and (cell is None or cell != cell):  # noqa: PLR0124 - NaN
+                raise not_finite([self.name])
+            return cell
+
+        return Kernel(lambda column: [*map(row, cells(column))], row)
 
 
 class Missing(Op, frozen=True):

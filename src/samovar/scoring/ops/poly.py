@@ -24,9 +24,10 @@ class Products(Op, frozen=True):
 
         def batch(dense: np.ndarray) -> np.ndarray:
             products = np.ones((len(dense), len(terms)))
-            for index, term in enumerate(terms):
-                for position in term:
-                    products[:, index] *= dense[:, position]
+            with np.errstate(over="ignore", invalid="ignore"):
+                for index, term in enumerate(terms):
+                    for position in term:
+                        products[:, index] *= dense[:, position]
             return products
 
         return Kernel(batch, lambda dense: [prod([dense[position] for position in term], start=1.0) for term in terms])

@@ -92,7 +92,7 @@ def trace(editor: Editor, number: int) -> Origins | None:  # noqa: PLR0911 - one
         case Ordinal():
             return Origins([Hit(number, None)], {number}, set())
         case Missing():
-            column = None if node.marker is not None else plain(editor, node.inputs[0])
+            column = None if node.marker is not None else open_column(editor, node.inputs[0])
             return None if column is None else Origins([Sign(column)], set(), set())
         case Concat():
             return _joined([trace(editor, part) for part in node.inputs])
@@ -100,14 +100,15 @@ def trace(editor: Editor, number: int) -> Origins | None:  # noqa: PLR0911 - one
     return None if before is None else _after(node, before)
 
 
-def plain(editor: Editor, number: int) -> int | None:
-    """Return the column that a value is, perhaps after checks and through a matrix; None when something was computed."""
+def open_column(editor: Editor, number: int) -> int | None:
+    """Return the column whose gaps a value still has, perhaps scaled and in a matrix; None when there is none."""
     node = editor.maker(number)
     if node is None:
         return number
     origins = trace(editor, node.inputs[0]) if isinstance(node, Pick) else None
-    origin = None if origins is None else origins.positions[node.position]  # type: ignore[union-attr]
-    return origin.column if isinstance(origin, Number) and origin == Number(origin.column, missing=origin.missing) else None
+    origin = None if origins is None or not isinstance(node, Pick) else origins.positions[node.position]
+    gaps = isinstance(origin, Number) and origin.missing is not None and math.isnan(origin.missing)
+    return origin.column if gaps and isinstance(origin, Number) else None
 
 
 def _joined(parts: list[Origins | None]) -> Origins | None:

@@ -54,14 +54,14 @@ def _numbers(step: Any, value: Value, kept: list[int], marker: Any, draft: Draft
 def _cells(step: Any, frame: Frame, kept: list[int], marker: Any, draft: Draft) -> Frame:
     chosen = frame.take(kept)
     numbers = []
-    for index, number, kind in zip(kept, chosen.numbers, chosen.kinds, strict=True):
+    for index, number, kind, name in zip(kept, chosen.numbers, chosen.kinds, chosen.names, strict=True):
         statistic = step.statistics_[index]
         statistic = statistic.item() if isinstance(statistic, np.generic) else statistic
         if statistic is None or statistic != statistic:  # noqa: PLR0124 - NaN
             raise NotLowered("SimpleImputer keeps a column of text that was empty at the fit.")
         if isinstance(statistic, str) != (kind == "str"):
             raise NotLowered("SimpleImputer fills a column with another kind of value.")
-        numbers.append(draft.add(FillCell((number,), statistic, marker)))
+        numbers.append(draft.add(FillCell((number,), statistic, marker, name)))
     return Frame(tuple(numbers), chosen.names, chosen.kinds)
 
 
