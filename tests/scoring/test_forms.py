@@ -266,6 +266,12 @@ def test_an_optional_column_that_was_not_sent_is_the_engines_affair_for_pyfunc()
     assert "long may" not in frames.read(parsed.call, plan(engine="pyfunc")).columns
 
 
+def test_a_matrix_of_a_certain_height_has_that_height():
+    reader = Reader(plan((), TensorInput("float64", (2, 2))))
+    assert reader.json(b'{"inputs": [[1, 2], [3, 4]]}').columns == [[1.0, 3.0], [2.0, 4.0]]
+    assert refused({"inputs": [[1, 2]]}, reader) == ("", "Expected 2 rows.")
+
+
 def test_one_column_may_be_a_plain_list():
     reader = Reader(plan((SignatureColumn("text", "string"),)))
     for body in (

@@ -29,8 +29,8 @@ class ExactReader:
     """
 
     def __init__(self, layout: Layout) -> None:
-        if not layout.columns:
-            raise ValueError("no columns")
+        if not layout.columns or layout.length is not None:
+            raise ValueError("no columns, or a certain number of rows")
         try:
             self._decoder: Any = msgspec.json.Decoder(_body(layout))
         except (TypeError, ValueError) as error:  # two columns of one name

@@ -101,7 +101,7 @@ def inputs_of(plan: ScorerPlan) -> tuple[SignatureColumn, ...]:
     """
     if plan.tensor is not None:
         shape, kind = plan.tensor.shape, _TENSORS.get(plan.tensor.dtype)
-        if kind is None or len(shape) != 2 or shape[0] != -1 or shape[1] < 1:
+        if kind is None or len(shape) != 2 or shape[1] < 1:
             return ()
         return tuple(SignatureColumn("", kind) for _ in range(shape[1]))
     if plan.signature:

@@ -49,6 +49,7 @@ class Layout:
         named: whether columns are found by name; else by position.
         fills: whether an optional column that was not sent is null; mlflow's pyfunc lets the model see a frame without it.
         matrix: whether the model takes a matrix.
+        length: how many rows it takes; None for any number.
         names: the columns' names.
     """
 
@@ -58,6 +59,7 @@ class Layout:
         self.named = bool(self.columns) and bool(self.columns[0].name)
         self.fills = plan.engine != "pyfunc"
         self.matrix = plan.tensor is not None
+        self.length = plan.tensor.shape[0] if plan.tensor is not None and plan.tensor.shape[0] >= 0 else None
         self.names = frozenset(column.name for column in self.columns)
 
     def typed(self, raw: Raw, *, cells: bool = False) -> list[list[Any]]:
@@ -73,6 +75,8 @@ class Layout:
         """
         if not raw.rows:
             raise RequestError("Expected at least one row.")
+        if self.length not in (None, raw.rows):
+            raise RequestError(f"Expected {self.length} rows.")
         found = self._by_name(raw) if self.named and not raw.placed else self._by_position(raw)
         return [self._read(k, values, kind.cell if cells else kind.value) for k, (kind, values) in enumerate(found)]
 
