@@ -29,10 +29,10 @@ def columns(step: Any, value: Value, draft: Draft) -> Value:
         if not isinstance(inner, str):
             part = lower_transform(inner, part, draft)
         parts.append(_weighted(draft, part, (step.transformer_weights or {}).get(name)))
-    joined = draft.join(parts)
-    if isinstance(joined, Sparse) and not step.sparse_output_ and joined.width <= WIDE:
-        joined = draft.dense(joined)  # scikit-learn fills it up: the steps after it compute with a plain matrix
-    return _marked(draft, joined, sparse=bool(step.sparse_output_))
+    if not step.sparse_output_ and sum(part.width for part in parts) <= WIDE:
+        # scikit-learn fills it up: the steps after it compute with a plain matrix, which may have gaps beside the text.
+        parts = [draft.dense(part) if isinstance(part, Sparse) else part for part in parts]
+    return _marked(draft, draft.join(parts), sparse=bool(step.sparse_output_))
 
 
 @transform("sklearn.pipeline.FeatureUnion")
