@@ -112,6 +112,24 @@ def test_a_model_that_is_not_aligned_is_asked_in_vain_only_once():
     assert model.calls == [2, 1]
 
 
+def test_a_model_that_fails_only_together_is_soon_asked_apart():
+    """A limit of its own on rows, say: nobody fails, and it is not tried in vain for ever."""
+
+    def single(model, columns, params):
+        model.calls.append(len(columns[0]))
+        if len(columns[0]) > 1:
+            raise RuntimeError
+        return Doubled(list(columns[0]))
+
+    model = Model()
+    joiner = Joiner(model)
+    jobs = [Job([[value]], 1, single, write) for value in range(8)]
+    for _ in range(3):
+        model.calls.clear()
+        assert told(joiner.score(jobs)) == [b"[%d]" % value for value in range(8)]
+    assert model.calls == [1] * 8
+
+
 def test_jobs_share_one_call():
     model = Model()
     Joiner(model).score([job([1]) for _ in range(64)])
@@ -124,6 +142,12 @@ def test_one_poisoned_job_costs_a_few_calls_not_one_a_neighbour():
     outcomes = Joiner(model).score([job([POISON if index == 20 else index]) for index in range(64)])
     assert [index for index, each in enumerate(outcomes) if isinstance(each, Exception)] == [20]
     assert len(model.calls) == 13
+
+
+def test_an_error_does_not_drag_its_neighbours_along():
+    """What is reported of a failed job is its own failure, not the failures of the calls it was part of."""
+    (error,) = [each for each in Joiner(Model()).score([job([1]), job([2]), job([POISON])]) if isinstance(each, Exception)]
+    assert error.__context__ is None
 
 
 def test_an_answer_that_cannot_be_written_harms_nobody_else():

@@ -5,6 +5,7 @@ Everything here is plain functions of an engine and jobs; threads and time are `
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from samovar.scoring.engine import Engine
     from samovar.serving.jobs import Answers, Job
     from samovar.serving.wire import Response
+
+_VAIN = 3  # joined calls that failed without a culprit
 
 Outcome = tuple["bytes | Response", "Answers"] | Exception
 """What became of a job: the body of its answer and the answers themselves, or why there is none."""
@@ -39,6 +42,7 @@ class Joiner:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._unaligned: set[Any] = set()
+        self._vain: Counter[Any] = Counter()
 
     def score(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Score jobs, in order.
@@ -51,16 +55,33 @@ class Joiner:
         first = jobs[0]
         if first.run in self._unaligned:
             return [self.alone(job) for job in jobs]
-        try:
-            answers = first.run(self._engine, _joined(jobs), first.params)
-            aligned = len(answers) == sum(job.rows for job in jobs)
-        except Exception:  # noqa: BLE001 - whoever caused it will meet it alone
-            middle = len(jobs) // 2
-            return self.score(jobs[:middle]) + self.score(jobs[middle:])
-        if not aligned:
+        answers = self._together(jobs)
+        if answers is None:
+            return self._halves(jobs)
+        if len(answers) != sum(job.rows for job in jobs):
             self._unaligned.add(first.run)
             return [self.alone(job) for job in jobs]
         return _cut(jobs, answers)
+
+    def _halves(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Score in halves; a model that fails together and never apart is asked job by job from the third time on."""
+        middle = len(jobs) // 2
+        outcomes = self.score(jobs[:middle]) + self.score(jobs[middle:])
+        if not any(isinstance(outcome, Exception) for outcome in outcomes):
+            self._vain[jobs[0].run] += 1
+            if self._vain[jobs[0].run] >= _VAIN:
+                self._unaligned.add(jobs[0].run)
+        return outcomes
+
+    def _together(self, jobs: Sequence[Job]) -> Answers | None:
+        """Return the answers to all rows, or None when the call failed: whoever caused it will meet the error alone.
+
+        The error is forgotten here, so that it does not hang on to the one that is reported in the end.
+        """
+        try:
+            return jobs[0].run(self._engine, _joined(jobs), jobs[0].params)
+        except Exception:  # noqa: BLE001 - see above
+            return None
 
     def alone(self, job: Job) -> Outcome:
         """Score one job by itself."""
