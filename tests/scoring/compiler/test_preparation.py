@@ -18,8 +18,11 @@ from sklearn.preprocessing import (
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
     RobustScaler,
     StandardScaler,
+    TargetEncoder,
 )
 
 from samovar.errors import RequestError
@@ -35,6 +38,10 @@ SCALERS = [
     RobustScaler(),
     MaxAbsScaler(),
     MaxAbsScaler(clip=True),
+    PowerTransformer(),
+    PowerTransformer(standardize=False),
+    QuantileTransformer(n_quantiles=20),
+    QuantileTransformer(n_quantiles=20, output_distribution="normal"),
     Normalizer(),
     Normalizer("l1"),
     Normalizer("max"),
@@ -79,6 +86,7 @@ ENCODERS = [
     OneHotEncoder(handle_unknown="ignore", categories=[["b", "a"], ["y", "x"]]),
     OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2),
     OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2, min_frequency=10),
+    TargetEncoder(random_state=0),
     make_pipeline(OrdinalEncoder(), SimpleImputer(strategy="constant", fill_value=-5.0)),
     make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")),
     make_pipeline(SimpleImputer(strategy="constant", fill_value="?"), OneHotEncoder()),

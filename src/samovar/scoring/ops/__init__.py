@@ -16,6 +16,7 @@ from samovar.scoring.ops.impute import Fill, FillCell, Missing
 from samovar.scoring.ops.linear import Linear
 from samovar.scoring.ops.links import Activation, Complement, LogShares, Shares, Sigmoid, Softmax
 from samovar.scoring.ops.poly import Constant, Products, Weighted
+from samovar.scoring.ops.power import Power, Quantiles
 from samovar.scoring.ops.scale import Affine, Clip, Normalize, Scale, Single, Threshold
 from samovar.scoring.ops.scorecard import Scorecard
 from samovar.scoring.ops.sparse import Add, SparseLinear, Stack
@@ -53,7 +54,9 @@ AnyOp = (
     | OneHot
     | Ordinal
     | Pick
+    | Power
     | Products
+    | Quantiles
     | Scale
     | Scatter
     | Scorecard
@@ -108,7 +111,9 @@ __all__ = [
     "OneHot",
     "Ordinal",
     "Pick",
+    "Power",
     "Products",
+    "Quantiles",
     "Scale",
     "Scatter",
     "Scorecard",

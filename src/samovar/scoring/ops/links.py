@@ -112,6 +112,8 @@ class Activation(Op, frozen=True):
     def open(self) -> Kernel:
         """See `Op.open`."""
         batch, one = _FUNCTIONS[self.function]
+        if self.function == "relu":
+            return Kernel(batch, lambda dense: [max(x, 0.0) for x in dense])
         return Kernel(batch, lambda dense: [*map(one, dense)])
 
 

@@ -108,6 +108,23 @@ def _ordinal_places(step: Any, index: int, count: int) -> list[int]:
     return places
 
 
+@transform("sklearn.preprocessing._target_encoder.TargetEncoder")
+def target(step: Any, value: Value, draft: Draft) -> Value:
+    """What the target was on average for each category; one position for each of more than two classes."""
+    frame = draft.apart(value)
+    means = np.ravel(step.target_mean_).tolist()
+    parts: list[Value] = []
+    for index, encoding in enumerate(step.encodings_):
+        column, mean = index // len(means), means[index % len(means)]
+        keys, missing = known(step.categories_[column].tolist(), encoding.tolist(), frame.kinds[column])
+        name = frame.names[column]
+        node = Ordinal(
+            (frame.numbers[column],), tuple(keys), tuple(keys.values()), mean if missing is None else missing, mean, name
+        )
+        parts.append(Dense(draft.add(node), 1, names=(name,), finite=True))
+    return draft.join(parts)
+
+
 def known(categories: Sequence[Any], entries: Sequence[Any], kind: str) -> tuple[dict[Scalar, Any], Any]:
     """Return the entry of each category, and that of the missing one, None when no category is missing.
 
