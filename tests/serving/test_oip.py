@@ -45,7 +45,8 @@ def test_the_models_own_words(payments_endpoint):
     assert said == client.get("/v2/models/payments/versions/3").json()
     assert [(tensor["name"], tensor["datatype"]) for tensor in said["inputs"]] == list(TYPES.items())
     assert [(tensor["name"], tensor["datatype"]) for tensor in said["outputs"]] == [("labels", "INT64"), ("probabilities", "FP64")]
-    assert client.get("/v2/models/payments/versions/4").status_code == 404
+    unknown = client.get("/v2/models/payments/versions/4")
+    assert (unknown.status_code, list(unknown.json())) == (404, ["error"])
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,8 @@ class EndpointApp:
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - it becomes the answer
-            response = route.handler.error(error) if route else errors.answer(error)[0]
+            said = infer.refusal if request.path.startswith("/v2/") else lambda error: errors.answer(error)[0]
+            response = route.handler.error(error) if route else said(error)
             kind = errors.describe(error).kind
             if response.status >= errors.SERVER:
                 self._desk.failures.tell(error, request.id, request.path)
