@@ -79,6 +79,16 @@ def test_scalers_and_imputers_stay_beside_what_is_read_directly():
     assert [type(part).__name__ for part in trees.parts] == ["Whole", "OneHot", "Gather"]
 
 
+@pytest.mark.parametrize("unknown", [-1, np.nan, 40])
+@pytest.mark.parametrize("iterations", [3, 20])
+def test_categories_encoded_twice_are_looked_up_once(unknown, iterations):
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=unknown)
+    columns = make_column_transformer((encoder, ["shop", "code"]), remainder="passthrough")
+    trees = HistGradientBoostingClassifier(max_iter=iterations, categorical_features=[0, 1, 3])
+    program = parity(make_pipeline(columns, trees).fit(FRAME, TARGET), asked())
+    assert [type(node).__name__ for node in program.nodes] == ["Trees", "Sigmoid"]
+
+
 def test_many_categories():
     frame = pd.DataFrame({"word": RNG.choice([f"w{i}" for i in range(300)], 2000), "size": RNG.normal(size=2000)})
     target = (frame["word"].str[-1].isin(list("135")) ^ (frame["size"] > 1)).astype(int)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from samovar.scoring.ops.columns import Concat, Gather
-from samovar.scoring.ops.encode import OneHot, Ordinal
+from samovar.scoring.ops.columns import Concat, Gather, Pick, Select
+from samovar.scoring.ops.encode import OneHot, Ordinal, lookup
 from samovar.scoring.ops.trees import Trees, Whole, part_width
 
 if TYPE_CHECKING:
@@ -40,11 +40,52 @@ def _near(program: Program, trees: Trees) -> Trees:
 
 def _sources(program: Program, number: int) -> list[tuple[int, Part | None]]:
     """Return the values that a value is made of, side by side, each with how it is read; None where it is read as it is."""
-    node: Op = program.nodes[number - len(program.columns)]
+    node = _maker(program, number)
     match node:
         case Concat():
             return list(chain.from_iterable(_sources(program, inner) for inner in node.inputs))
-        case Gather() | OneHot() | Ordinal():
+        case Select():
+            single = _singles(program, node.inputs[0])
+            return [(number, None)] if single is None else [(number, single[position]) for position in node.positions]
+        case Ordinal():
+            return [(number, _through(program, node))]
+        case Gather() | OneHot():
             return [(number, node)]
         case _:
             return [(number, None)]
+
+
+def _maker(program: Program, number: int) -> Op | None:
+    first = len(program.columns)
+    return program.nodes[number - first] if number >= first else None
+
+
+def _singles(program: Program, number: int) -> list[Gather | Ordinal] | None:
+    """Return how each position of a value is read by itself, None where that is not known."""
+    found: list[Gather | Ordinal] = []
+    for _, part in _sources(program, number):
+        if isinstance(part, Gather):
+            found += [Gather((column,)) for column in part.inputs]
+        elif isinstance(part, Ordinal):
+            found.append(part)
+        else:
+            return None
+    return found
+
+
+def _through(program: Program, node: Ordinal) -> Ordinal:
+    """Return an encoder that reads the column itself, when it reads a position that a column or another encoder made."""
+    pick = _maker(program, node.inputs[0])
+    single = _singles(program, pick.inputs[0]) if isinstance(pick, Pick) else None
+    if single is None or not isinstance(pick, Pick):
+        return node
+    before = single[pick.position]
+    if isinstance(before, Gather):
+        return msgspec.structs.replace(node, inputs=before.inputs)
+    table = dict(zip(node.keys, node.numbers, strict=True))
+    find = lookup(table, node.missing, node.unknown)
+    numbers = [find(number) for number in before.numbers]
+    if None in numbers:
+        return node  # a known category that is refused later
+    missing, unknown = (None if end is None else find(end) for end in (before.missing, before.unknown))
+    return Ordinal(before.inputs, before.keys, tuple(numbers), missing, unknown, before.name)
