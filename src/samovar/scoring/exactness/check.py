@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from samovar.scoring.exactness.rows import Drawer, Row
 
 
+_PATIENCE = 400  # calls of the native model, some milliseconds each
+
+
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """Both gave the same answers.
@@ -74,27 +77,34 @@ class _Judge:
     def __init__(self, runner: Runner, native: Callable[[list[list[Any]]], Scores]) -> None:
         self._runner = runner
         self._native = native
+        self._asked = 0
         self.tally = _Tally()
 
     def compare(self, rows: list[Row]) -> list[bool]:
         """Compare rows; returns which of them the native model takes."""
         parts = self._split(rows) if rows else []
-        accepted = [scores is not None for scores, part in parts for _ in part]
+        taken = {id(row) for scores, part in parts if scores is not None for row in part}
         for scores, part in parts:
             self.tally.rows += len(part)
             if scores is None:
                 self._refused(part[0])
             else:
                 self._answered(scores, part)
-        return accepted
+        return [id(row) in taken for row in rows]
 
     def _split(self, rows: list[Row]) -> list[tuple[Scores | None, list[Row]]]:
-        """Ask the native model; halve what it refuses until each refused row stands alone."""
+        """Ask the native model; halve what it refuses until each refused row stands alone.
+
+        A model that refuses very many rows is not asked for ever: what is left over then counts for nothing.
+        """
+        self._asked += 1
         try:
             return [(self._native(_columns(rows)), rows)]
         except SamovarError:
             if len(rows) == 1:
                 return [(None, rows)]
+        if self._asked > _PATIENCE:
+            return []
         half = len(rows) // 2
         return [*self._split(rows[:half]), *self._split(rows[half:])]
 

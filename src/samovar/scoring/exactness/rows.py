@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DRAWN = 768  # rows; thresholds and categories meet in most pairs
 _CATEGORIES = 64  # of all columns together; each is tried in every column of text
-_SENTENCES = 96
+_SENTENCES = 12
 _WIDE = 24  # columns that get edges of their own: of a wide table the first ones
 _LONGEST = 60  # words of a drawn text
 
@@ -84,6 +84,7 @@ class Drawer:
         generator: of the draws.
         optional: positions of the columns that may be null.
         taken: position -> edge values that the model takes there; drawn rows hold only these.
+        said: texts made of the model's words; a column that takes one takes any.
     """
 
     columns: Sequence[Column]
@@ -93,6 +94,7 @@ class Drawer:
     generator: np.random.Generator
     optional: frozenset[int]
     taken: dict[int, list[Any]] = field(default_factory=dict)
+    said: set[str] = field(default_factory=set)
 
     def edges(self) -> dict[Any, list[tuple[int, Row]]]:
         """Return rows with one edge value each, by that value: pairs of the column's position and the row."""
@@ -108,8 +110,9 @@ class Drawer:
         return groups
 
     def categories(self) -> list[tuple[int, Row]]:
-        """Return rows with one of the model's categories or some of its words each: which column takes them, only the model knows."""
-        texts = [*self.pools.texts[:_CATEGORIES], *(self._sentence() for _ in range(_SENTENCES if self.pools.words else 0))]
+        """Return rows with one of the model's categories or some of its words: which column takes them, only the model knows."""
+        self.said = {self._sentence() for _ in range(_SENTENCES if self.pools.words else 0)}
+        texts = [*self.pools.texts[:_CATEGORIES], *sorted(self.said)]
         base = self.base()
         found = []
         for position, column in enumerate(self.columns[:_WIDE]):
@@ -151,7 +154,8 @@ class Drawer:
         """Draw what the model treats specially."""
         kind = self.columns[index].kind
         if kind == "str":
-            return self._of(self.taken[index]) if self.taken.get(index) else self._sentence()
+            chosen = self._of(self.taken[index]) if self.taken.get(index) else ""
+            return self._sentence() if not chosen or chosen in self.said else chosen
         if not self.pools.numbers:
             return self._usual(index)
         return _fit(self.pools.numbers[int(self.generator.integers(len(self.pools.numbers)))], kind)
