@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     build_seconds: float = Field(120.0, gt=0, validation_alias=_env("SAMOVAR_BUILD_SECONDS"))
     """Longest time a builder may take over one model version before it counts as failed."""
     compile: Literal["on", "off"] = Field("on", validation_alias=_env("SAMOVAR_COMPILE"))
-    """Whether models are lowered to compiled scorers. ``off``: the native model always answers, to compare or to rule a cause out."""
+    """Whether models are lowered to compiled scorers. ``off``: the native model always answers, to compare or to find a cause."""
     plan_cache: Path | None = Field(None, validation_alias=_env("SAMOVAR_PLAN_CACHE"))
     """Folder of plans built before. None: ``home/cache/plans``. Safe to delete at any time."""
     plan_cache_mb: float = Field(512.0, ge=0, validation_alias=_env("SAMOVAR_PLAN_CACHE_MB"))
@@ -123,7 +123,7 @@ class Settings(BaseSettings):
 
     # --- prediction log ----------------------------------------------------------------------------------------------------
     spool: Path | None = Field(None, validation_alias=_env("SAMOVAR_SPOOL"))
-    """Folder of what endpoints answered and the database has not got yet. None: ``home/spool``; on the fastest local disk there is."""
+    """Folder of what endpoints answered and the database has not got yet. None: ``home/spool``; best on the fastest local disk."""
     prediction_log: bool = Field(True, validation_alias=_env("SAMOVAR_PREDICTION_LOG"))
     """Whether endpoints log what they answer. Without it there is no drift of live traffic and no performance by labels."""
     spool_segment_mb: float = Field(4.0, gt=0, le=1024, validation_alias=_env("SAMOVAR_SPOOL_SEGMENT_MB"))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from samovar.autoserve import protocol
-from samovar.autoserve.agent.endpoint import Artifact, Endpoint
+from samovar.autoserve.agent.endpoint import Endpoint
+from samovar.autoserve.agent.slots import Artifact
 from samovar.autoserve.plan import Key
 
 KEY = Key("m", "Production")

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from samovar.autoserve import memory, protocol, transport
 from samovar.autoserve.agent import config as files
-from samovar.autoserve.agent.endpoint import Artifact, Endpoint, Slot
+from samovar.autoserve.agent.endpoint import Endpoint
 from samovar.autoserve.agent.ledger import Ledger
 from samovar.autoserve.agent.nursery import Nursery
 from samovar.autoserve.agent.peer import Peer
+from samovar.autoserve.agent.slots import Artifact, Slot
 from samovar.autoserve.agent.watch import Watch
 from samovar.autoserve.agent.workers import KnownProcess, WorkerProcess, new_token, read_known, write_known
 from samovar.autoserve.plan import Key
