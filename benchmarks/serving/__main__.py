@@ -112,6 +112,7 @@ def main() -> int:
         series = setting.serve(stack)
         bench = Bench(setting.cores, series)
         answers = _answers(bench, asked)
+        bench.measure_idle()
         _loads(bench, asked)
         _bare(bench, setting)
         poison = _poison(bench, asked)
@@ -175,7 +176,7 @@ def _loads(bench: Bench, asked: Options) -> None:
                 for one in order:
                     if one.model.name == model:
                         say(f"run {run + 1}/{asked.runs}: {model} at {one.name}, {connections} connections")
-                        bench.load(one, connections, seconds, warm=run == 0)
+                        bench.load(one, connections, seconds, warm=run == 0 and not asked.quick)
             for one in order:
                 if one.model.name == model:
                     say(f"run {run + 1}/{asked.runs}: {model} at {one.name}, 10,000 rows")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.serving import bodies, load, processes
 from benchmarks.serving.checks import same
-from benchmarks.serving.servers import ask
+from benchmarks.serving.servers import Samovar, ask
 from benchmarks.serving.summary import OURS, Cell
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from benchmarks.serving.servers import Server, Target
     from benchmarks.serving.summary import Samples
 
-_SETTLE = 10.0  # longest wait for a server to finish what the load left behind, in seconds
+_SETTLE = 10.0  # longest wait for a server to finish what the load before left behind, in seconds
+_SHIPPED = 60.0  # longest wait until the prediction log is in the database, in seconds
+_IDLE = 4.0  # seconds over which an idle stack is watched
+_FULL = 64  # connections of the loads whose prediction log is followed into the database
 _STEP = 1_709  # rows between the first rows of two loads; a prime, so that all rows come up
 
 
@@ -61,6 +64,8 @@ class Bench:
         everyone: all series; those not measured at a moment leave the server's core.
         samples: figures by name.
         notes: what went wrong or must be known.
+        failed: requests that were not answered with success, by series.
+        idle: CPU seconds a second of our stacks when nobody asks them anything.
     """
 
     cores: Cores
@@ -68,6 +73,7 @@ class Bench:
     samples: Samples = field(default_factory=lambda: defaultdict(list))
     notes: list[str] = field(default_factory=list)
     failed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    idle: dict[str, float] = field(default_factory=dict)
     _turns: int = 0
 
     def keep(self, series: Series, **figures: float) -> None:
@@ -89,13 +95,18 @@ class Bench:
         url = f"http://{series.target.address}{series.target.one[0]}"
         if warm:
             self._wrk(series, url, connections, 1)
+        whole = series.ours and connections == _FULL
+        if whole:
+            self._shipped(series)
         if not processes.quiet(mine, limit=_SETTLE):
             self.notes.append(f"{series.name}.{series.model.name}: not idle before a load of {connections} connections")
         answering = series.server.answering(series.model.name)
         before, before_answering = processes.cpu(mine), processes.cpu(answering)
         seen = self._wrk(series, url, connections, seconds)
         at_end = processes.cpu(answering) - before_answering
-        cpu = self._cpu(series, mine, before)
+        cpu = processes.cpu(mine) - before
+        if whole:
+            cpu = self._cpu_of_all(series, mine, before)
         cell = Cell(seen.requests - seen.status_errors, seen.seconds, cpu)
         self.failed[f"{series.name}.{series.model.name}"] += seen.failed
         suffix = f"c{connections}"
@@ -111,18 +122,38 @@ class Bench:
             },
         )
 
-    def _cpu(self, series: Series, mine: set[int], before: float) -> float:
-        """Return the CPU seconds of a load.
+    def _cpu_of_all(self, series: Series, mine: set[int], before: float) -> float:
+        """Return the CPU seconds of a load with all that it leaves to do: until its last row is in the database.
 
-        Ours are counted until all is idle again, because the observer ships what the load left in the spool. The others' are
-        counted at the end of the load: what they still do then is for requests that nobody counts.
+        What the idle stack would have used while we wait for that is taken off: it is no cost of a request.
         """
-        now = processes.cpu(mine)
-        if series.ours:
-            if not processes.quiet(mine, limit=_SETTLE):
-                self.notes.append(f"{series.name}.{series.model.name}: still busy {_SETTLE:.0f} s after a load")
-            now = processes.cpu(mine | series.server.everyone(series.model.name))
-        return now - before
+        began = time.monotonic()
+        self._shipped(series)
+        waited = time.monotonic() - began
+        return processes.cpu(mine | series.server.everyone(series.model.name)) - before - waited * self._idle_share(series)
+
+    def _shipped(self, series: Series) -> None:
+        server, deadline = series.server, time.monotonic() + _SHIPPED
+        while isinstance(server, Samovar) and server.unshipped():
+            if time.monotonic() > deadline:
+                self.notes.append(f"{series.name}.{series.model.name}: rows still wait for the database after {_SHIPPED:.0f} s")
+                return
+            time.sleep(0.1)
+
+    def _idle_share(self, series: Series) -> float:
+        """Return the CPU seconds a second that a stack uses when nobody asks it anything; measured once, before the first load."""
+        return self.idle.get(series.name, 0.0)
+
+    def measure_idle(self) -> None:
+        """Measure what each of our stacks uses when nobody asks it anything."""
+        for series in {one.name: one for one in self.everyone if one.ours}.values():
+            mine = self.stage(series)
+            self._shipped(series)
+            processes.quiet(mine, limit=_SETTLE)
+            before = processes.cpu(mine)
+            time.sleep(_IDLE)
+            self.idle[series.name] = (processes.cpu(mine) - before) / _IDLE
+            self.samples[f"{series.name}.stack.idle_cpu_share"].append(self.idle[series.name])
 
     def _wrk(self, series: Series, url: str, connections: int, seconds: int) -> load.Load:
         self._turns += 1

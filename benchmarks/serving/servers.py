@@ -282,6 +282,10 @@ class Samovar:
         """Return what `samovar status --json` says."""
         return json.loads(self.command("status", "--json"))
 
+    def unshipped(self) -> bool:
+        """Whether rows of the prediction log still wait for the database."""
+        return any(path.suffix in (".open", ".sealed") for path in (self.home / "state/spool").rglob("*"))
+
     def _host(self, model: str) -> str:
         return self._addresses[model].removeprefix("http://").rstrip("/")
 
