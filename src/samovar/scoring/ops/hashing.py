@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from samovar.errors import RequestError
-from samovar.scoring.ops.base import Kernel, Op
-from samovar.scoring.ops.text import csr
+from samovar.scoring.ops.base import Csr, Kernel, Op
+from samovar.scoring.ops.text import CHUNK, listed
 from samovar.scoring.ops.words import Analyzer  # noqa: TC001 - msgspec reads the annotation at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _WORD = 0xFFFFFFFF
 _REMEMBERED = 100_000  # n-grams whose position is kept at hand; then it is all forgotten, so that memory stays bounded
@@ -45,7 +52,26 @@ class Hash(Op, frozen=True):
                 sums[position] = sums.get(position, 0.0) + sign * count
             return [*sums], [1.0] * len(sums) if binary else [*sums.values()]
 
-        return Kernel(lambda texts: csr(map(row, texts), self.width), row)
+        def batch(texts: Sequence[Any]) -> Csr:
+            parts = [self._some(texts[start : start + CHUNK], grams, place) for start in range(0, len(texts), CHUNK)]
+            lengths, positions, numbers = (np.concatenate(part) for part in zip(*parts, strict=True))
+            return Csr(np.concatenate(([0], np.cumsum(lengths))), positions, numbers, self.width)
+
+        return Kernel(batch, row)
+
+    def _some(self, texts: Sequence[Any], grams: Callable[[Any], Iterable[str]], place: Callable[[str], int]) -> Parts:
+        """Count several texts at once; returns how many positions each has, the positions, and their numbers."""
+        owners, codes = listed(map(place, grams(text)) for text in texts)
+        keys = owners * self.width + np.where(codes >= 0, codes, ~codes)
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+        owners, positions = np.divmod(keys[firsts], self.width)
+        lengths = np.bincount(owners, minlength=len(texts))
+        if self.binary or not len(firsts):
+            return lengths, positions, np.ones(len(firsts))
+        signs = np.where(codes[order] >= 0, 1.0, -1.0 if self.signs else 1.0)
+        return lengths, positions, np.add.reduceat(signs, firsts)
 
 
 class Places(dict[str, int]):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from samovar.scoring.ops.base import Array, Csr, Kernel, Op
+from samovar.scoring.ops.weigh import norms_of
 from samovar.scoring.ops.words import Analyzer  # noqa: TC001 - msgspec reads the annotation at run time
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 _FEW = 4  # outputs; more of them are faster through numpy even for one row
 _TABLED = 256  # counts whose logarithm is at hand
-_CHUNK = 256  # texts that are counted at once
+CHUNK = 256
+"""Texts that are counted at once."""
+
 _NOTHING = repeat(0j)
 
 
@@ -76,12 +79,15 @@ class TextLinear(Op, frozen=True):
         if len(intercept) == 1 and not self.norm and self.counting == "plain":
             row = self._sum(weights[0], float(intercept[0]))
             return Kernel(lambda texts: np.array([*map(row, texts)]), row)
-        return Kernel(self._batch(scale, weights, intercept), self._row(scale, weights, intercept))
+        batch = self._batch(scale, weights, intercept)
+        if self.analyzer.unit == "char_wb":  # the n-grams of one text are many enough for numpy
+            return Kernel(batch, lambda text: batch([text])[0].tolist())
+        return Kernel(batch, self._row(scale, weights, intercept))
 
     def _row(self, scale: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> Callable[[Any], list[float]]:
         if len(intercept) > _FEW:
             return self._many(scale, np.ascontiguousarray(weights.T), intercept)
-        if len(intercept) == 1 and self.norm == "l2" and self.analyzer.unit != "char_wb":
+        if len(intercept) == 1 and self.norm == "l2":
             return self._cosine(scale, weights[0], float(intercept[0]))
         return self._few(scale, weights, intercept)
 
@@ -149,11 +155,11 @@ class TextLinear(Op, frozen=True):
             sums = [np.bincount(owners, times * heavy[positions], len(texts)) for heavy in weights]
             scores: np.ndarray = np.stack(sums, axis=1)
             if norm:
-                norms = _norms(norm, owners, times * sizes[positions], len(texts))
+                norms = norms_of(norm, owners, times * sizes[positions], len(texts))
                 scores = scores / np.where(norms == 0.0, 1.0, norms)[:, None]
             return np.asarray(scores + intercept)
 
-        return lambda texts: np.concatenate([some(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)])
+        return lambda texts: np.concatenate([some(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)])
 
     def _find(self, unknown: int | None) -> Callable[[Any], Iterable[int]]:
         return self.analyzer.finder({term: position for position, term in enumerate(self.terms)}, unknown)
@@ -161,29 +167,23 @@ class TextLinear(Op, frozen=True):
 
 def together(found: Iterable[Iterable[int]], width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count what several texts' n-grams stand for, -1 being left out; returns texts, positions and counts, ordered."""
-    entries: list[int] = []
-    ends = [0]
-    for positions in found:
-        entries += positions
-        ends.append(len(entries))
-    keys = np.array(entries, dtype=np.int64)
+    owners, keys = listed(found)
     known = keys >= 0
-    keys = (keys + np.repeat(np.arange(len(ends) - 1) * width, np.diff(ends)))[known]
+    keys = (keys + owners * width)[known]
     keys.sort()
     firsts = np.flatnonzero(np.diff(keys, prepend=-1))
     owners, positions = np.divmod(keys[firsts], width)
     return owners, positions, np.diff(firsts, append=len(keys))
 
 
-def _norms(norm: str, owners: np.ndarray, numbers: np.ndarray, count: int) -> np.ndarray:
-    match norm:
-        case "l1":
-            return np.bincount(owners, numbers, count)
-        case "l2":
-            return np.sqrt(np.bincount(owners, numbers * numbers, count))
-    norms = np.zeros(count)
-    np.maximum.at(norms, owners, numbers)
-    return norms
+def listed(found: Iterable[Iterable[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Put numbers found in several texts into one array; returns whose each is, and the numbers."""
+    entries: list[int] = []
+    ends = [0]
+    for numbers in found:
+        entries += numbers
+        ends.append(len(entries))
+    return np.repeat(np.arange(len(ends) - 1), np.diff(ends)), np.array(entries, dtype=np.int64)
 
 
 _FACTORS: dict[str, Callable[[int], float]] = {
