@@ -52,6 +52,7 @@ class _Careful:
     def __init__(self, program):
         self.program = program
         self._runner = Runner(program)
+        self.value = self._runner.value
 
     def row(self, values):
         if not all(value is not None and np.isfinite(value) for value in values):
