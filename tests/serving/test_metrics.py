@@ -72,6 +72,7 @@ def test_sizes_and_version_are_told(serve, plans):
     (info,) = total(series, "model_info")
     assert 'version="3"' in info
     assert 'label="1.4.0"' in info
+    assert set(total(series, "samovar_exactness_ties").values()) == {float(plans["payments"].ties)}
 
 
 def test_a_histogram_is_cumulative():

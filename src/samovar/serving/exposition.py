@@ -30,6 +30,7 @@ FAMILIES = {
     "samovar_spool_bytes": ("gauge", "Bytes of the prediction log that are not shipped yet.", ()),
     "samovar_spool_written_bytes_total": ("counter", "Bytes written to the prediction log.", ()),
     "samovar_spool_dropped_total": ("counter", "Answered requests that are missing in the prediction log.", ()),
+    "samovar_exactness_ties": ("gauge", "Rows of the exactness check at which the model is undecided between two labels.", ()),
     "model_info": ("gauge", "The version that answers.", ()),
     "samovar_engine": ("gauge", "Who computes the answers, and why.", ()),
 }

@@ -103,7 +103,7 @@ class Metrics:
         common: labels that every series carries: ``model`` and ``alias``.
         routes: names of the scoring routes, values of the label ``endpoint``.
         info: labels of the constant series ``model_info``; ``version`` is carried by every series, ``notes`` (why the engine is
-            what it is) only by ``samovar_engine``.
+            what it is) only by ``samovar_engine``, and ``ties`` (a number) is a series of its own.
         kinds: label values of ``samovar_errors_total``.
         folder: where the endpoint's workers add up their numbers; empty counts for this process alone.
     """
@@ -120,9 +120,10 @@ class Metrics:
         waiting = blocks.add("samovar_spool_bytes", own)
         written = blocks.add("samovar_spool_written_bytes_total", own)
         dropped = {why: blocks.add("samovar_spool_dropped_total", (*own, ("reason", why))) for why in LOST}
-        model = {**common, **{name: value for name, value in info.items() if name != "notes"}}
+        model = {**common, **{name: value for name, value in info.items() if name not in ("notes", "ties")}}
         engine = {**dict(own), "engine": info.get("engine", ""), "reason": info.get("notes", "")[:_LONGEST]}
         facts = [blocks.add("model_info", tuple(model.items())), blocks.add("samovar_engine", tuple(engine.items()))]
+        ties = blocks.add("samovar_exactness_ties", own)
         self._shared = Numbers(blocks.made, folder)
         numbers = self._numbers = self._shared.values
         self.routes = {route: Route(numbers, *found) for route, found in places.items()}
@@ -133,6 +134,7 @@ class Metrics:
         self._rows, self._rows_sum = rows, rows + len(ROWS) + 1
         for place in facts:
             numbers[place] = 1.0
+        numbers[ties] = float(info.get("ties", "0"))
         self.refresh: Callable[[], None] = lambda: None
         """Brings gauges up to date that are cheaper to look at now and then."""
 

@@ -29,9 +29,11 @@ log = logs.get_logger(__name__)
 Labels = tuple[tuple[str, str], ...]
 Key = tuple[str, Labels]
 
-LIVE = {"samovar_queue_depth", "samovar_requests_in_flight", "samovar_spool_bytes", "model_info", "samovar_engine"}
+_FACTS = ("model_info", "samovar_engine", "samovar_exactness_ties")
+
+LIVE = {"samovar_queue_depth", "samovar_requests_in_flight", "samovar_spool_bytes", *_FACTS}
 """Families that are true of living processes only."""
-SHARED = {"samovar_spool_bytes", "model_info", "samovar_engine"}
+SHARED = {"samovar_spool_bytes", *_FACTS}
 """Families that every process says of the same thing: the largest counts, not the sum."""
 
 FORGET_SECONDS = 3600.0

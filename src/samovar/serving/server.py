@@ -76,6 +76,7 @@ class EndpointServer:
             "label": self._plan.label,
             "engine": self._plan.engine,
             "notes": self._plan.notes,
+            "ties": str(self._plan.ties),
         }
         common = {"model": self._config.model, "alias": self._config.alias}
         metrics = Metrics(common, (route.name for route in scoring), info, errors.KINDS, self._config.metrics_dir)
