@@ -113,7 +113,7 @@ class Activation(Op, frozen=True):
         """See `Op.open`."""
         batch, one = _FUNCTIONS[self.function]
         if self.function == "relu":
-            return Kernel(batch, lambda dense: [max(x, 0.0) for x in dense])
+            return Kernel(batch, lambda dense: [0.0 if x < 0.0 else x for x in dense])  # noqa: FURB136 - max() takes four times as long
         return Kernel(batch, lambda dense: [*map(one, dense)])
 
 
