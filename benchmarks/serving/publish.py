@@ -184,6 +184,7 @@ def _ratios(axes: Any, ratios: dict[str, float]) -> None:
     axes.axvline(1, color="#6b86b3")
     axes.set_xscale("log")
     axes.margins(x=0.2)
+    axes.set_xlim(left=0.8)
     axes.tick_params(axis="y", labelsize=8)
     axes.set_title("Times better than mlflow models serve (log scale)", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
