@@ -194,6 +194,15 @@ def test_answers_that_cannot_be_told_are_counted_and_harm_nobody(folder, metrics
     assert counted(metrics, "samovar_spool_dropped_total")["error"] == 1
 
 
+def test_a_row_that_cannot_be_hashed_is_counted_and_harms_nobody(folder, metrics):
+    opened = spool(folder, metrics=metrics, fields=SECRET)
+    opened.row(ID, "/predict", row(0))
+    opened.row(ID, "/predict", row(1, values=(1.5,)))
+    opened.flush()
+    assert keys(folder) == ["t-0"]
+    assert counted(metrics, "samovar_spool_dropped_total")["error"] == 1
+
+
 # --- who may read it -------------------------------------------------------------------------------------------------------
 
 

@@ -78,17 +78,19 @@ class SegmentSpool:
         """Gather one request of one row."""
         _, values, key, label, probabilities = row
         if not self._as_is:
-            values, key = self._privacy.row(values), self._privacy.row_key(key)
+            try:
+                values, key = self._privacy.row(values), self._privacy.row_key(key)
+            except Exception as error:  # noqa: BLE001 - not the caller's fault, and not to be: the answer is good
+                self._skip(request_id, route, error)
+                return
         self._singles.append((request_id, route, key, values, label, probabilities))
 
     def job(self, request_id: bytes, route: str, job: Job, answers: Answers) -> None:
         """Gather one request of n rows."""
         try:
             self._gather(request_id, route, job, answers)
-        except Exception:
-            # Not the caller's fault, and not to be: the answer is good.
-            log.exception("a request could not be logged", request_id=request_id.decode(), route=route)
-            self._counts.dropped["error"].add()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._skip(request_id, route, error)
 
     def flush(self) -> None:
         """Write what was gathered.
@@ -132,6 +134,11 @@ class SegmentSpool:
         """Complete the file."""
         self._seal()
         self._keeper.close()
+
+    def _skip(self, request_id: bytes, route: str, error: Exception) -> None:
+        """Do without a request that cannot be told; an error's own words may hold a value of it."""
+        log.error("a request could not be logged", request_id=request_id.decode(), route=route, error=type(error).__name__)
+        self._counts.dropped["error"].add()
 
     def _gather(self, request_id: bytes, route: str, job: Job, answers: Answers) -> None:
         if job.rows == 1 and job.call is None:
