@@ -15,7 +15,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, MultinomialNB
-from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils import murmurhash3_32
@@ -213,10 +213,11 @@ def test_functions_and_single_precision_are_not_lowered(step):
         compiled(model, FRAME)
 
 
-def test_a_vectorizer_of_a_whole_table_is_not_lowered():
+@pytest.mark.parametrize("frame", [FRAME, FRAME.assign(other=1.0)], ids=["one column", "two"])
+def test_a_vectorizer_of_a_whole_table_is_not_lowered(frame):
     """scikit-learn would read the names of the columns instead of the texts."""
     with pytest.raises(NotLowered):
-        compiled(Pipeline([("v", CountVectorizer().fit(TEXTS)), ("m", None)]), FRAME.assign(other=1.0))
+        compiled(make_pipeline(CountVectorizer(), LogisticRegression()).fit(TEXTS, LABELS), frame)
 
 
 @given(st.text(max_size=200) | st.text(alphabet=[chr(code) for code in range(0x250)], max_size=200))

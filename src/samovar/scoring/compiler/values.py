@@ -23,11 +23,13 @@ class Frame:
         numbers: value number of each column.
         names: their names; empty strings when there are none.
         kinds: what is in each.
+        series: whether the step sees its one column as a series, and not as a table.
     """
 
     numbers: tuple[int, ...]
     names: tuple[str, ...]
     kinds: tuple[ColumnKind, ...]
+    series: bool = False
 
     @property
     def width(self) -> int:
@@ -78,7 +80,8 @@ class Sparse:
 
 Value = Frame | Dense | Sparse
 
-_WIDE = 4096  # sparse positions that are worth filling up: 32 KB a row
+WIDE = 4096
+"""Sparse positions that are worth filling up: 32 KB a row."""
 
 
 @dataclass(slots=True)
@@ -109,7 +112,7 @@ class Draft:
         if isinstance(value, Dense):
             return value
         if isinstance(value, Sparse):
-            if value.width > _WIDE:
+            if value.width > WIDE:
                 raise NotLowered(
                     "A step after a sparse one has no rule for sparse input, and there are too many columns to fill up."
                 )

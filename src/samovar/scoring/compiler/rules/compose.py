@@ -21,11 +21,13 @@ def columns(step: Any, value: Value, draft: Draft) -> Value:
     """Each transformer on its columns, side by side; weights multiply."""
     where = _where(step, value)
     parts: list[Value] = []
-    for name, inner, _ in step.transformers_:
+    for name, inner, chosen in step.transformers_:
         positions = step._transformer_to_input_indices[name]  # noqa: SLF001 - fitted positions, whatever the selector was
         if (isinstance(inner, str) and inner == "drop") or not len(positions):
             continue
         part = take(draft, value, [where(position) for position in positions])
+        if isinstance(part, Frame) and isinstance(chosen, str | int):
+            part = replace(part, series=True)
         if not isinstance(inner, str):
             part = lower_transform(inner, part, draft)
         parts.append(_weighted(draft, part, (step.transformer_weights or {}).get(name)))

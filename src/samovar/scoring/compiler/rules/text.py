@@ -75,6 +75,8 @@ def _normed(value: Sparse, norm: Any, draft: Draft) -> Sparse:
 def _column(value: Value) -> Frame:
     if not isinstance(value, Frame) or value.kinds != ("str",):
         raise NotLowered("A vectorizer of text is given something else than one column of text.")
+    if not value.series:
+        raise NotLowered("A vectorizer of text is given a table, whose column names it would read instead of the texts.")
     return value
 
 
