@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from samovar.serving.heads import Head
     from samovar.serving.wire import Response
 
+_JSON = b"application/json"
+
 
 class Connection(LimitedProtocol):
     """uvicorn's connection with a short way for plain scoring requests."""
@@ -85,7 +87,7 @@ class Connection(LimitedProtocol):
         transport = self.transport
         if transport.is_closing():
             return
-        if response.status == 200 and not response.headers and not self._leaving:
+        if response.status == 200 and not response.headers and response.content_type == _JSON and not self._leaving:
             body = response.body
             transport.write(b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (self.front.good, self._id, len(body), body))
         else:
