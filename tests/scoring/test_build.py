@@ -1,3 +1,4 @@
+import importlib
 import os
 import subprocess
 import sys
@@ -6,6 +7,8 @@ from pathlib import Path
 import mlflow.pyfunc
 import msgspec
 import pytest
+from mlflow.models import infer_signature
+from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 from samovar.contracts import document
@@ -232,3 +235,23 @@ def test_models_of_many_names_are_classified(tmp_path):
     assert plan.engine == "pyfunc"
     expected = mlflow.pyfunc.load_model(str(folder)).predict([[0.2], [0.9]]).tolist()
     assert open_engine(plan).invoke(Call("inputs", [[0.2], [0.9]])) == expected
+
+
+@pytest.mark.parametrize(("flavor", "model"), [("xgboost", "XGBClassifier"), ("lightgbm", "LGBMRegressor"), ("xgboost", "Booster")])
+def test_boosters_logged_in_their_own_flavor_compile(tmp_path, flavor, model):
+    """The worker then needs neither the library nor mlflow."""
+    library, saver = importlib.import_module(flavor), importlib.import_module(f"mlflow.{flavor}")
+    frame, target = load_iris(return_X_y=True, as_frame=True)
+    if model == "Booster":
+        fitted = library.train({"objective": "reg:squarederror"}, library.DMatrix(frame, target), num_boost_round=15)
+        answers = fitted.predict(library.DMatrix(frame))
+    else:
+        fitted = getattr(library, model)(n_estimators=15).fit(frame, target)
+        answers = fitted.predict(frame)
+    saver.save_model(fitted, tmp_path / "model", signature=infer_signature(frame, answers), pip_requirements=[])
+    files = {path.relative_to(tmp_path / "model").as_posix(): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    plan = load_plan(files, "flowers", 1, trusted=True)
+    assert plan.engine == "compiled", plan.notes
+    assert plan.files == {}
+    given = open_engine(plan).predict([frame[name].tolist() for name in frame])
+    assert given == pytest.approx(answers.tolist(), rel=1e-6)

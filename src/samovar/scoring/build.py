@@ -54,9 +54,13 @@ def _built(request: BuildRequest) -> tuple[ScorerPlan, Any]:
     if finished.engine == "pyfunc":
         engine = open_engine(finished)
     probe.check(finished, engine)
-    if finished.engine == "pyfunc" or not request.compile:
+    if not request.compile or (finished.engine == "pyfunc" and description.loader not in _FOREIGN):
         return finished, engine
     return _compiled(finished, engine, request), engine
+
+
+_FOREIGN = frozenset({"mlflow.xgboost", "mlflow.lightgbm"})
+"""Flavors other than scikit-learn's with rules of their own."""
 
 
 def _compiled(plan: ScorerPlan, engine: Any, request: BuildRequest) -> ScorerPlan:

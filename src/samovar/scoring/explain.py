@@ -15,7 +15,7 @@ from samovar.scoring.lowering import example_rows, native
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from samovar.scoring.engines.sklearn import SklearnEngine
+    from samovar.scoring.lowering import Native
     from samovar.scoring.plan import ScorerPlan
     from samovar.scoring.program import Program
 
@@ -23,7 +23,7 @@ _MANY = 1000
 _SECONDS = 0.2  # spent on each measurement, at least three calls
 
 
-def explain(plan: ScorerPlan, engine: SklearnEngine) -> Explanation:
+def explain(plan: ScorerPlan, engine: Native) -> Explanation:
     """Explain a plan, given the open native model it was made from."""
     program = plan.program
     columns = tuple(f"{column.name or index}: {column.type}" for index, column in enumerate(plan.signature))

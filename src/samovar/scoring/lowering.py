@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from samovar import logs
 from samovar.scoring import invocations
 from samovar.scoring.compiler import NotLowered, compile_model
+from samovar.scoring.compiler.fuse import fuse
 from samovar.scoring.compiler.lower import columns_of
 from samovar.scoring.engines.compiled import Runner
 from samovar.scoring.exactness import Disagrees, check
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from samovar.scoring.engine import Scores
+    from samovar.scoring.engines.pyfunc import PyfuncEngine
     from samovar.scoring.engines.sklearn import SklearnEngine
     from samovar.scoring.exactness import Agreement
     from samovar.scoring.plan import ScorerPlan
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
+Native: TypeAlias = "SklearnEngine | PyfuncEngine"
+
 _PROFILE = "reference_profile.json"
 _METHODS = ("predict", "predict_proba")
 _EXAMPLES = 64  # rows of the input example that are compared
 
 
-def lower(plan: ScorerPlan, engine: SklearnEngine, files: Mapping[str, bytes]) -> ScorerPlan:
+def lower(plan: ScorerPlan, engine: Native, files: Mapping[str, bytes]) -> ScorerPlan:
     """Return the plan with a program in the place of the model's files; else the same plan with a note that says why."""
     try:
         program, agreement = lowered(plan, engine, files)
@@ -48,7 +52,7 @@ def lower(plan: ScorerPlan, engine: SklearnEngine, files: Mapping[str, bytes]) -
     )
 
 
-def lowered(plan: ScorerPlan, engine: SklearnEngine, files: Mapping[str, bytes]) -> tuple[Program, Agreement]:
+def lowered(plan: ScorerPlan, engine: Native, files: Mapping[str, bytes]) -> tuple[Program, Agreement]:
     """Lower a model and compare the two.
 
     Raises:
@@ -59,7 +63,9 @@ def lowered(plan: ScorerPlan, engine: SklearnEngine, files: Mapping[str, bytes])
         raise NotLowered(f"The model is asked by {plan.predict_fn}.")
     columns = columns_of(plan.signature, plan.tensor)
     program = compile_model(engine.model, columns)
-    if bool(engine.classes) != (program.answer.probabilities is not None):
+    if plan.engine == "pyfunc":
+        program = _labels_only(program)
+    elif bool(engine.classes) != (program.answer.probabilities is not None):
         raise NotLowered("The model and its rule do not agree on whether it gives probabilities.")
     try:
         runner = Runner(program)
@@ -68,12 +74,17 @@ def lowered(plan: ScorerPlan, engine: SklearnEngine, files: Mapping[str, bytes])
     return program, check(runner, native(engine), _drawer(plan, engine, columns, files))
 
 
-def native(engine: SklearnEngine) -> Callable[[list[list[Any]]], Scores]:
+def _labels_only(program: Program) -> Program:
+    """Return what a pyfunc answers: labels, whatever else the model could give."""
+    return fuse(msgspec.structs.replace(program, answer=msgspec.structs.replace(program.answer, probabilities=None)))
+
+
+def native(engine: Native) -> Callable[[list[list[Any]]], Scores]:
     """Return how the native model is asked: as the endpoint would, past the decoder."""
     return engine.columns
 
 
-def _drawer(plan: ScorerPlan, engine: SklearnEngine, columns: Sequence[Column], files: Mapping[str, bytes]) -> Drawer:
+def _drawer(plan: ScorerPlan, engine: Native, columns: Sequence[Column], files: Mapping[str, bytes]) -> Drawer:
     # The same rows each time a version is built: seeded by the model itself.
     generator = np.random.default_rng(int(hashlib.sha256(plan.digest.encode()).hexdigest()[:8], 16))
     optional = {index for index, column in enumerate(plan.signature) if not column.required}

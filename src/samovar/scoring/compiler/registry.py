@@ -83,7 +83,9 @@ def _fits(step: Any, value: Value) -> None:
     names = getattr(step, "feature_names_in_", None)
     if names is None or not isinstance(value, Frame) or not all(value.names):
         return
-    if tuple(names) != value.names:
+    # LightGBM keeps its columns' names without spaces, and goes by their order.
+    given = tuple(name.replace(" ", "_") for name in value.names) if _name(step).startswith("lightgbm.") else value.names
+    if tuple(names) != given:
         raise NotLowered(f"{type(step).__name__} was fitted on other column names, or in another order, than the signature's.")
 
 

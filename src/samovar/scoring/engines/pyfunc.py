@@ -34,6 +34,14 @@ class PyfuncEngine:
         self._plain = bool(plan.signature or plan.tensor)
 
     @property
+    def model(self) -> Any:
+        """The model inside, where mlflow gives it out; the compiler knows some. None where it does not."""
+        try:
+            return self._model.get_raw_model()
+        except NotImplementedError:
+            return None
+
+    @property
     def classes(self) -> tuple[Scalar, ...]:
         """The contract's classes: a pyfunc model does not name its own."""
         return self._plan.contract.classes

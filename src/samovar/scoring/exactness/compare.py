@@ -93,7 +93,11 @@ def _same(theirs: Any, mine: Any) -> np.ndarray:
 
 
 def _list(values: Any) -> list[Any]:
-    return values.tolist() if isinstance(values, np.ndarray) else list(values)
+    return np.asarray(values).tolist() if isinstance(values, np.ndarray) else [_builtin(value) for value in values]
+
+
+def _builtin(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _without_shares(theirs: Any, mine: Any, precision: Precision, undecided: np.ndarray | None) -> Compared:
