@@ -25,7 +25,8 @@ from samovar.errors import RequestError
 from samovar.scoring.compiler.rules.trees import before_rounding
 from samovar.scoring.engines.compiled import Runner
 from samovar.scoring.ops import bitvector, walk
-from samovar.scoring.ops.trees import LIMIT, Trees
+from samovar.scoring.ops.forest import LIMIT
+from samovar.scoring.ops.trees import Trees
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(300, 4)).round(2)

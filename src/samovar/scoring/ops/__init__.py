@@ -11,6 +11,7 @@ from samovar.scoring.ops.checks import Finite
 from samovar.scoring.ops.columns import Concat, Gather, Pick, Select
 from samovar.scoring.ops.encode import OneHot, Ordinal
 from samovar.scoring.ops.ensemble import Choice, Curves, Logs, Mean, Median, Scatter
+from samovar.scoring.ops.forest import Whole
 from samovar.scoring.ops.hashing import Hash
 from samovar.scoring.ops.impute import Fill, FillCell, Missing
 from samovar.scoring.ops.linear import Linear
@@ -21,7 +22,7 @@ from samovar.scoring.ops.scale import Affine, Clip, Normalize, Scale, Single, Th
 from samovar.scoring.ops.scorecard import Scorecard
 from samovar.scoring.ops.sparse import Add, SparseLinear, Stack
 from samovar.scoring.ops.text import Count, TextLinear
-from samovar.scoring.ops.trees import Trees, Whole
+from samovar.scoring.ops.trees import Trees
 from samovar.scoring.ops.weigh import Densify, SparseLog, SparseNorm, SparseScale, SparseSelect, SparseThreshold
 
 AnyOp = (

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from samovar.errors import RequestError
-    from samovar.scoring.ops.trees import Trees
+    from samovar.scoring.ops.forest import Forest
     from samovar.scoring.ops.walk import Arrays
 
 _FEW = 12  # fewer trees than this are walked sooner
@@ -34,7 +34,7 @@ _BYTES = 48 << 20  # of tables; the integers of the row path take as much again
 _CHUNK = 256  # rows whose masks stay in the cache
 
 
-def fits(trees: Trees, arrays: Arrays) -> bool:
+def fits(trees: Forest, arrays: Arrays) -> bool:
     """Tell whether bit vectors score these trees faster than a walk, within reasonable tables."""
     count = len(arrays.roots)
     if count < _FEW or len(arrays.feature) > 2 * _LEAVES * count:
@@ -122,7 +122,7 @@ def _integers(table: np.ndarray) -> list[int]:
 class _Axes:
     """Makes the axes of positions."""
 
-    def __init__(self, trees: Trees, arrays: Arrays, groups: _Groups) -> None:
+    def __init__(self, trees: Forest, arrays: Arrays, groups: _Groups) -> None:
         self._trees, self._arrays, self._groups = trees, arrays, groups
 
     def full(self) -> np.ndarray:
@@ -234,7 +234,7 @@ def _ordinal(part: Ordinal, position: int, axes: _Axes) -> _Codes:
     return _Codes(rows, place(part.missing), place(part.unknown), axis.table, part.name)
 
 
-def open_trees(trees: Trees, arrays: Arrays) -> Kernel:
+def open_trees(trees: Forest, arrays: Arrays) -> Kernel:
     """Prepare to score by bit vectors."""
     groups = _Groups(arrays)
     sources = _Sources(trees, _Axes(trees, arrays, groups))
@@ -251,7 +251,7 @@ class _Sources:
         codes: (input, codes) of encoded columns.
     """
 
-    def __init__(self, trees: Trees, axes: _Axes) -> None:
+    def __init__(self, trees: Forest, axes: _Axes) -> None:
         self.numbers: list[tuple[int, _Axis, int]] = []
         self.wholes: list[tuple[int, list[_Axis | None], int]] = []
         self.codes: list[tuple[int, _Codes]] = []
@@ -280,7 +280,7 @@ class _Sources:
         return found + [(codes.table, codes.find(inputs[column]), -1) for column, codes in self.codes]
 
 
-def _batch(trees: Trees, groups: _Groups, sources: _Sources, total: Sum) -> Callable[..., np.ndarray]:
+def _batch(trees: Forest, groups: _Groups, sources: _Sources, total: Sum) -> Callable[..., np.ndarray]:
     before = groups.offsets - 1
 
     def batch(*inputs: Any) -> np.ndarray:
@@ -305,7 +305,7 @@ def _batch(trees: Trees, groups: _Groups, sources: _Sources, total: Sum) -> Call
     return batch
 
 
-def _row(trees: Trees, groups: _Groups, sources: _Sources, total: Sum) -> Callable[..., list[float]]:
+def _row(trees: Forest, groups: _Groups, sources: _Sources, total: Sum) -> Callable[..., list[float]]:
     numbers = [(column, *axis.masks()) for column, axis, _ in sources.numbers]
     wholes = [(column, [(turn, *axis.masks()) for turn, axis in enumerate(axes) if axis]) for column, axes, _ in sources.wholes]
     codes = [(column, *found.masks()) for column, found in sources.codes]
@@ -344,6 +344,6 @@ def _row(trees: Trees, groups: _Groups, sources: _Sources, total: Sum) -> Callab
     return row
 
 
-def _refusal(trees: Trees, sources: _Sources, inputs: Sequence[Any]) -> RequestError:
+def _refusal(trees: Forest, sources: _Sources, inputs: Sequence[Any]) -> RequestError:
     one = [np.array([dense]) if isinstance(dense, list) else [dense] for dense in inputs]
     return trees.refusal(position for table, rows, position in sources.tables(one) if not table[rows[0]].any())

@@ -9,14 +9,14 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from samovar.scoring.ops.trees import Trees
+    from samovar.scoring.ops.forest import Forest
 
 _FEW = 8  # up to so many trees are added up sooner in plain Python
 _LISTED = 100_000  # more numbers than this are not worth their size as Python objects
 
 
 class Sum:
-    """``base + sum(leaves) / divisor``, see `samovar.scoring.ops.trees.Trees`.
+    """``base + sum(leaves) / divisor``, see `samovar.scoring.ops.forest.Forest`.
 
     Args:
         trees: the operation.
@@ -27,7 +27,7 @@ class Sum:
         row: the outputs for one row's leaves.
     """
 
-    def __init__(self, trees: Trees, values: np.ndarray) -> None:
+    def __init__(self, trees: Forest, values: np.ndarray) -> None:
         self._trees = trees
         self._kind = np.float32 if trees.single else np.float64
         self._base = np.array(trees.base, dtype=self._kind)

@@ -13,7 +13,7 @@ from samovar.scoring.ops.base import Kernel
 from samovar.scoring.ops.leaves import Sum
 
 if TYPE_CHECKING:
-    from samovar.scoring.ops.trees import Trees
+    from samovar.scoring.ops.forest import Forest
 
 _CELLS = 16384  # pairs of a row and a tree that walk together: what they touch stays in the cache
 _ROWS = 4096
@@ -52,7 +52,7 @@ class Arrays:
             raise ValueError("a tree's node asks for a set that is not there")
 
 
-def open_trees(trees: Trees, arrays: Arrays) -> Kernel:
+def open_trees(trees: Forest, arrays: Arrays) -> Kernel:
     """Prepare to walk."""
     parts = [(part.open(), part.inputs) for part in trees.parts]
     walk, total = Walk(arrays), Sum(trees, arrays.values)

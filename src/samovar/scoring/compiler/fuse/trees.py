@@ -9,11 +9,12 @@ import msgspec
 
 from samovar.scoring.ops.columns import Concat, Gather, Pick, Select
 from samovar.scoring.ops.encode import OneHot, Ordinal, lookup
-from samovar.scoring.ops.trees import Trees, Whole, part_width
+from samovar.scoring.ops.forest import Whole, part_width
+from samovar.scoring.ops.trees import Trees
 
 if TYPE_CHECKING:
     from samovar.scoring.ops.base import Op
-    from samovar.scoring.ops.trees import Part
+    from samovar.scoring.ops.forest import Part
     from samovar.scoring.program import Program
 
 

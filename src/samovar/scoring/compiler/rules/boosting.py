@@ -17,7 +17,7 @@ from samovar.scoring.ops.base import Array
 
 if TYPE_CHECKING:
     from samovar.scoring.compiler.values import Dense, Draft, Value
-    from samovar.scoring.ops.trees import Nodes
+    from samovar.scoring.ops.forest import Nodes
 
 _HISTOGRAM = "sklearn.ensemble._hist_gradient_boosting.gradient_boosting"
 _CODES = 256  # of a categorical feature

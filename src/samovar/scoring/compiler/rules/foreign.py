@@ -15,14 +15,14 @@ from samovar.scoring.compiler.rules.trees import before_rounding, grow, join
 from samovar.scoring.compiler.values import Frame
 from samovar.scoring.ops import Activation, Complement, Scale, Softmax
 from samovar.scoring.ops.base import Array
-from samovar.scoring.ops.trees import LIMIT
+from samovar.scoring.ops.forest import LIMIT
 from samovar.scoring.program import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from samovar.scoring.compiler.values import Draft, Value
-    from samovar.scoring.ops.trees import Nodes
+    from samovar.scoring.ops.forest import Nodes
 
 _XGB_NUMBERS = {
     "reg:squarederror": "",

@@ -10,7 +10,8 @@ from samovar.scoring.compiler.errors import NotLowered
 from samovar.scoring.compiler.registry import predict
 from samovar.scoring.compiler.rules import answers
 from samovar.scoring.ops.base import Array
-from samovar.scoring.ops.trees import LIMIT, Nodes, Trees, Whole
+from samovar.scoring.ops.forest import LIMIT, Nodes, Whole
+from samovar.scoring.ops.trees import Trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
