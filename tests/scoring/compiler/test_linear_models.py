@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mixed_rows import NUMBERS, edges, price, sales, three, two
 from parity import compiled, parity
-from shop import NUMBERS, edges, price, sales, three, two
 from sklearn import linear_model as linear
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis

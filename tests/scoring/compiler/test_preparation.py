@@ -1,8 +1,8 @@
 """Scalers, encoders, imputers and their composition: each before a linear model, held to scikit-learn on hard rows."""
 
 import pytest
+from mixed_rows import NUMBERS, TEXTS, edges, sales, three, two
 from parity import compiled, parity
-from shop import NUMBERS, TEXTS, edges, sales, three, two
 from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.feature_selection import RFE, SelectFromModel, SelectKBest, SelectPercentile, VarianceThreshold
 from sklearn.impute import MissingIndicator, SimpleImputer

@@ -2,8 +2,8 @@
 
 import msgspec
 import pytest
+from mixed_rows import NUMBERS, TEXTS, sales, two
 from parity import compiled, parity
-from shop import NUMBERS, TEXTS, sales, two
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
