@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -17,6 +18,8 @@ from samovar.scoring.engines.compiled import Runner
 from samovar.scoring.exactness import Disagrees, check
 from samovar.scoring.exactness.pools import pools
 from samovar.scoring.exactness.rows import Drawer, seen
+from samovar.scoring.forms.kinds import inputs_of, kind_of
+from samovar.scoring.ops import Trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +49,8 @@ def lower(plan: ScorerPlan, engine: Native, files: Mapping[str, bytes]) -> Score
     except Exception as error:  # a compiler that fails costs speed, never an endpoint
         log.exception("the compiler failed", model=plan.model, version=plan.version)
         return msgspec.structs.replace(plan, notes=f"Not compiled: the compiler failed ({type(error).__name__}).")
-    words = f"Compiled to {len(program.nodes)} operations; gave the model's own answers on {agreement.rows} rows."
+    answered = agreement.rows - agreement.refused
+    words = f"Compiled to {len(program.nodes)} operations; gave the model's own answers on {answered} rows."
     return msgspec.structs.replace(
         plan, engine="compiled", files={}, model_file="", program=program, ties=agreement.ties, notes=words
     )
@@ -61,6 +65,8 @@ def lowered(plan: ScorerPlan, engine: Native, files: Mapping[str, bytes]) -> tup
     """
     if plan.predict_fn not in _METHODS:
         raise NotLowered(f"The model is asked by {plan.predict_fn}.")
+    if plan.engine == "pyfunc" and plan.params:
+        raise NotLowered("The signature has params, which may change what the model computes.")
     columns = columns_of(plan.signature, plan.tensor)
     program = compile_model(engine.model, columns)
     if plan.engine == "pyfunc":
@@ -71,7 +77,7 @@ def lowered(plan: ScorerPlan, engine: Native, files: Mapping[str, bytes]) -> tup
         runner = Runner(program)
     except ValueError as error:
         raise NotLowered(f"The program cannot run: {error}.") from error
-    return program, check(runner, native(engine), _drawer(plan, engine, columns, files))
+    return program, check(runner, native(engine), _drawer(plan, engine, program, files))
 
 
 def _labels_only(program: Program) -> Program:
@@ -84,18 +90,24 @@ def native(engine: Native) -> Callable[[list[list[Any]]], Scores]:
     return engine.columns
 
 
-def _drawer(plan: ScorerPlan, engine: Native, columns: Sequence[Column], files: Mapping[str, bytes]) -> Drawer:
+def _drawer(plan: ScorerPlan, engine: Native, program: Program, files: Mapping[str, bytes]) -> Drawer:
     # The same rows each time a version is built: seeded by the model itself.
     generator = np.random.default_rng(int(hashlib.sha256(plan.digest.encode()).hexdigest()[:8], 16))
-    optional = {index for index, column in enumerate(plan.signature) if not column.required}
+    optional = {index for index, column in enumerate(inputs_of(plan)) if kind_of(column).null}
     return Drawer(
-        columns,
-        example_rows(plan, columns),
-        pools(engine.model, generator),
+        program.columns,
+        example_rows(plan, program.columns),
+        pools(engine.model, generator, _thresholds(program)),
         seen(files.get(_PROFILE)),
         generator,
         frozenset(optional),
     )
+
+
+def _thresholds(program: Program) -> list[float]:
+    """Return what the program's trees compare with, whichever library grew them."""
+    found = [node.nodes.threshold.open() for node in program.nodes if isinstance(node, Trees)]
+    return [float(value) for array in found for value in array.ravel() if math.isfinite(value)]
 
 
 def example_rows(plan: ScorerPlan, columns: Sequence[Column]) -> list[list[Any]]:

@@ -113,6 +113,7 @@ class Batcher:
 
     def _drop_settled(self) -> None:
         self._queue = deque(ticket for ticket in self._queue if not ticket.settled)
+        self._dues = deque(ticket for ticket in self._dues if not ticket.settled)
 
     def _wake(self) -> None:
         if not self._awake and not self._busy:

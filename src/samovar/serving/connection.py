@@ -65,7 +65,7 @@ class Connection(LimitedProtocol):
             self._hold(data)
         else:
             self._held = b""
-            super().data_received(data)
+            super().data_received(without_upgrade(data[:end]) + data[end:])
 
     def _hold(self, data: bytes) -> None:
         if not self._held:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from samovar.errors import RequestError
 from samovar.serving import errors
 from samovar.serving.batcher import Batcher
 from samovar.serving.errors import TooManyRows
@@ -117,7 +118,7 @@ class Desk:
 class Asked:
     """One request that takes more than a quick look."""
 
-    __slots__ = ("_deliver", "_desk", "_gone", "_id", "_job", "_open", "_received", "_route", "_started", "_ticket")
+    __slots__ = ("_deliver", "_desk", "_gone", "_id", "_job", "_large", "_open", "_received", "_route", "_started", "_ticket")
 
     def __init__(  # noqa: PLR0913, PLR0917 - one request
         self, desk: Desk, route: Route, request_id: bytes, deliver: Callable[[Response], None], started: float, received: int
@@ -129,6 +130,7 @@ class Asked:
         self._started = started
         self._received = received
         self._ticket: Ticket | None = None
+        self._large: tuple[bytes, str, Mapping[bytes, bytes]] | None = None
         self._gone = False
         self._open = True
         desk.metrics.in_flight.add()
@@ -137,7 +139,8 @@ class Asked:
         """Decode; a large body beside the loop."""
         handler = self._route.handler
         if len(body) > _LARGE:
-            self._desk.decoder.do(lambda: handler.decode(body, media, headers), self._later)
+            self._large = (body, media, headers)
+            self._desk.decoder.do(self._decode_large, self._later)
             return self
         try:
             job = handler.decode(body, media, headers)
@@ -146,12 +149,20 @@ class Asked:
             return None
         return self._decoded(job)
 
+    def _decode_large(self) -> Job:
+        """Decode in the thread; whoever left while others were decoded has taken its body along."""
+        large, self._large = self._large, None
+        if large is None:
+            raise RequestError("The client is gone.")
+        return self._route.handler.decode(*large)
+
     def _later(self, job: Job | Exception) -> None:
         self._decoded(job)
 
     def leave(self) -> None:
         """The client is gone: do nothing more for it."""
         self._gone = True
+        self._large = None
         self._end()
         if self._ticket is not None:
             self._ticket.leave()

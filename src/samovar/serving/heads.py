@@ -26,6 +26,7 @@ END = b"\r\n\r\n"
 
 _LONGEST = 64 * 2**10  # bytes of a body on this way; a longer one takes so long that the way does not matter
 _REMEMBERED = 4096  # heads; clients times the lengths of their bodies
+_DIGITS = 18  # of a length; Python refuses to read thousands of them
 _MEMORABLE = 1024  # bytes of a head that is remembered, so that all of them are 4 MiB at most
 
 
@@ -92,7 +93,8 @@ class Heads:
         parts = _VARYING.split(data)  # text, name, value, text, name, value, ..., text
         varying = dict(zip(map(bytes.lower, parts[1::3]), parts[2::3], strict=True))
         length = varying.get(b"content-length", b"")
-        if 3 * len(varying) != len(parts) - 1 or not length.isdigit() or len(data) > self._config.header_limit:
+        odd = 3 * len(varying) != len(parts) - 1 or not length.isdigit() or len(length) > _DIGITS
+        if odd or len(data) > self._config.header_limit:
             return self._plain(data)
         rest = b"".join(parts[::3])
         alike = self._patterns.get(rest)

@@ -45,7 +45,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._since = 0.0  # when the wait for the rest of it began
         self._fed = self._head = self._count = self._body = 0  # bytes (and headers) of the present message
         self._begun = 0  # messages that the data being read belongs to
-        self._charged = 0  # bytes of bodies that this connection holds
+        self._charges: deque[int] = deque()  # bytes of bodies that this connection holds, by message
         self._refusal: Exception | None = None  # waits for earlier answers
         self._over = False  # nothing is read any more
         self._until = 0.0  # when even a lingering connection ends
@@ -86,6 +86,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
         self._fed = self._head = self._count = self._body = 0
         self._begun += 1
+        self._charges.append(0)
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -120,7 +121,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._body += len(body)
         if self._body > self._limits.body_limit:
             self._raise(errors.TooLarge(self._limits.body_limit))
-        self._charged += len(body)
+        if not self._charges:  # the answer did not wait for the body
+            self._charges.append(0)
+        self._charges[-1] += len(body)
         self.front.bodies += len(body)
         if self.front.bodies > self._limits.bodies_limit:
             self._raise(errors.Full())
@@ -138,8 +141,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _release(self) -> None:
-        self.front.bodies -= self._charged
-        self._charged = 0
+        self.front.bodies -= sum(self._charges)
+        self._charges.clear()
 
     def _raise(self, error: Exception) -> None:
         self._refusal = error
@@ -182,8 +185,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """See uvicorn; a refusal that waited is next when no request is."""
         super().on_response_complete()
-        if self.is_idle():
-            self._release()
+        if self._charges:  # answered in order: the oldest is done with
+            self.front.bodies -= self._charges.popleft()
         if self._refusal is not None and self._running.response_complete and not self.transport.is_closing():
             self._dismiss(self._refusal)
 

@@ -103,7 +103,10 @@ class Numbers:
         with _alone(self._folder) as alone:
             if not alone:  # somebody else is stopped in the middle: better old numbers than none or wrong ones
                 return self._last
-            _Scrape(self._folder).into(found)
+            try:
+                _Scrape(self._folder).into(found)
+            except OSError:  # a full disk keeps the dead from being added up: they stay where they are
+                return self._last
         self._last = found
         return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from samovar import logs
 from samovar.errors import RetryLater
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from samovar.serving.wire import Response
 
     Ready = tuple[Callable[[Response], None], Response, Callable[[Exception], Response] | None]
+
+log = logs.get_logger(__name__)
 
 
 class NotLogged(RetryLater):
@@ -107,4 +110,7 @@ class Turn:
         except NotLogged as error:
             ready = [(deliver, refuse(error) if refuse else response, refuse) for deliver, response, refuse in ready]
         for deliver, response, _ in ready:
-            deliver(response)
+            try:
+                deliver(response)
+            except Exception:  # one client's connection; the answers of all others still leave
+                log.exception("an answer could not be sent")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 LOOK_SECONDS = 1.0
+_PAUSE = 5.0  # seconds between two looks that tell of a pause of everything
 
 
 class Watch:
@@ -44,6 +45,7 @@ class Watch:
         self._renew = renew
         self._seen = self._stamp()
         self._timer: asyncio.TimerHandle | None = None
+        self._looked = time.monotonic()
 
     def start(self) -> None:
         """Look now and every second."""
@@ -62,6 +64,11 @@ class Watch:
 
     def _end_silent(self) -> None:
         now = time.monotonic()
+        stood_still, self._looked = now - self._looked > _PAUSE, now
+        if stood_still:  # the machine or the whole group was paused: nobody could give a sign
+            for worker in self._workers():
+                worker.heard = now if worker.heard else 0.0
+            return
         for worker in self._workers():
             # A worker that leaves has its own deadline, and one that loads too.
             if worker.state == "accepting" and worker.heard and now - worker.heard > self._hang_seconds:

@@ -41,7 +41,7 @@ def preload(modules: Sequence[str]) -> None:
     for name in modules:
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except Exception as error:  # noqa: BLE001 - a broken library breaks the models that need it, not the zygote
             log.warning("a module cannot be preloaded", module=name, error=str(error))
 
 

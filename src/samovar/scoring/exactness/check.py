@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from samovar.scoring.exactness.rows import Drawer, Row
 
 
-_PATIENCE = 400  # calls of the native model, some milliseconds each
+_PATIENCE = 200  # calls of the native model for one group of rows, some milliseconds each
+_GROUP = 128  # drawn rows that are asked together
+_FEWEST = 100  # answers that must have been compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,14 @@ def check(runner: Runner, native: Callable[[list[list[Any]]], Scores], drawer: D
         for (position, row), good in zip(group, accepted, strict=True):
             if good:
                 drawer.taken.setdefault(position, []).append(row[position])
-    judge.compare(drawer.drawn())
+    drawn = drawer.drawn()
+    for start in range(0, len(drawn), _GROUP):
+        judge.compare(drawn[start : start + _GROUP])
     tally = judge.tally
+    if tally.rows - tally.refused < _FEWEST:
+        raise Disagrees(
+            "Too few rows could be compared, for the model refuses most that were made up: log it with an input example."
+        )
     return Agreement(tally.rows, tally.refused, tally.compared.ties, tally.compared.worst)
 
 
@@ -82,6 +90,7 @@ class _Judge:
 
     def compare(self, rows: list[Row]) -> list[bool]:
         """Compare rows; returns which of them the native model takes."""
+        self._asked = 0
         parts = self._split(rows) if rows else []
         taken = {id(row) for scores, part in parts if scores is not None for row in part}
         for scores, part in parts:

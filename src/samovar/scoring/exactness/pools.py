@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _NUMBERS = 2000  # thresholds that are kept; a forest has hundreds of thousands
 _TEXTS = 4000
@@ -30,14 +30,14 @@ class Pools:
     words: list[str] = field(default_factory=list)
 
 
-def pools(model: Any, generator: np.random.Generator) -> Pools:
-    """Collect from a fitted model and whatever it holds."""
-    found: dict[str, list[Any]] = {"numbers": [], "texts": [], "words": []}
+def pools(model: Any, generator: np.random.Generator, numbers: Sequence[float] = ()) -> Pools:
+    """Collect from a fitted model and whatever it holds; ``numbers`` are thresholds that are known already."""
+    found: dict[str, list[Any]] = {"numbers": list(numbers), "texts": [], "words": []}
     _walk(model, found, set(), 0)
-    numbers = np.unique(np.array([value for value in found["numbers"] if value == value], dtype=np.float64))  # noqa: PLR0124 - NaN
-    if len(numbers) > _NUMBERS:
-        numbers = generator.choice(numbers, _NUMBERS, replace=False)
-    return Pools(_neighbours(numbers), _sample(found["texts"], _TEXTS, generator), _sample(found["words"], _TEXTS, generator))
+    known = np.unique(np.array([value for value in found["numbers"] if value == value], dtype=np.float64))  # noqa: PLR0124 - NaN
+    if len(known) > _NUMBERS:
+        known = generator.choice(known, _NUMBERS, replace=False)
+    return Pools(_neighbours(known), _sample(found["texts"], _TEXTS, generator), _sample(found["words"], _TEXTS, generator))
 
 
 def _neighbours(numbers: np.ndarray) -> list[float]:

@@ -83,7 +83,6 @@ class OneHot(Op, frozen=True):
             raise ValueError("a code lies outside the one-hot positions")
         find = lookup(table, self.missing, self.unknown)
         none = [0.0] * self.width
-        rows = {code: [float(code == position) for position in range(self.width)] for code in range(-1, self.width)}
 
         def batch(column: Any) -> np.ndarray:
             codes = np.array(find_all(find, table, column), dtype=np.intp)
@@ -98,7 +97,10 @@ class OneHot(Op, frozen=True):
             code = find(value)
             if code == REFUSE:
                 raise refusal(self.name)
-            return rows.get(code, none)
+            made = none.copy()
+            if code >= 0:
+                made[code] = 1.0
+            return made
 
         return Kernel(batch, row)
 

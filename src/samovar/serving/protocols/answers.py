@@ -36,7 +36,9 @@ class Predictions:
 
     def logged(self, index: int) -> tuple[Any, Sequence[float] | None]:
         """Return the label of a row, or the probabilities where those are the answer."""
-        value = self.values[index]
+        if not isinstance(self.values, list):  # an answer to the whole request, whatever its rows
+            return self.values, None
+        value = self.values[index] if index < len(self.values) else None
         return (None, value) if isinstance(value, list) else (value, None)
 
 
@@ -85,4 +87,6 @@ class Scored:
 
 
 def _plain(values: Any) -> list[Any]:
-    return values.tolist() if isinstance(values, np.ndarray) else list(values)
+    if isinstance(values, np.ndarray):
+        return values.tolist()  # type: ignore[no-any-return]
+    return [value.item() if isinstance(value, np.generic) else value for value in values]

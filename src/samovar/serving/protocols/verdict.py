@@ -117,7 +117,7 @@ def _casting(fields: Sequence[AnswerField]) -> Callable[[Any], Any]:
             return label
         try:
             return kind(label)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return label
 
     return cast

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 _LARGEST = 2**64
@@ -19,7 +20,7 @@ def encodable(value: Any) -> Any:
     match value:
         case int() if not -_LARGEST // 2 <= value < _LARGEST:
             made: Any = str(value)
-        case None | int() | float() | bytes():
+        case None | int() | float() | bytes() | dt.datetime():
             made = value
         case str():
             made = value.encode("utf-8", "backslashreplace").decode()

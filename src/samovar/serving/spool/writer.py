@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
+_SLOW_LOOK = 0.005  # seconds
+_LOOK_SHARE = 200  # a slow look at the folder may take half a percent of the event loop's time
+
 
 class Limits(msgspec.Struct, frozen=True):
     """How long and how large; see `samovar.serving.config.EndpointConfig`."""
@@ -71,6 +74,7 @@ class SegmentSpool:
         self._segment: Segment | None = None
         self._opened = 0.0
         self._lost = 0
+        self._next_look = 0.0
         self._keeper = _Keeper(limits.fsync_seconds)
         self._measure()
 
@@ -198,6 +202,10 @@ class SegmentSpool:
             self._keeper.sync(segment.file, segment.size)
 
     def _measure(self) -> None:
+        """Look at the folder; a full one takes long to look at and is looked at seldom, for this is the event loop."""
+        began = time.monotonic()
+        if began < self._next_look:
+            return
         total, old = folder_.look(self._folder, time.time() - self._limits.total_seconds)
         for path in old:
             try:
@@ -208,6 +216,8 @@ class SegmentSpool:
             log.error("a file of the prediction log was too old and is deleted", requests=folder_.requests_of(path))
         self._room = self._limits.total_bytes - total
         self._counts.waiting.set(total)
+        took = time.monotonic() - began
+        self._next_look = began + (_LOOK_SHARE * took if took > _SLOW_LOOK else 0.0)
 
     def _restore(self) -> None:
         try:

@@ -66,6 +66,7 @@ _Node = tuple[int, float, int, int, int, float, tuple[int, ...] | None]
 @predict("xgboost.sklearn.XGBClassifier", "xgboost.sklearn.XGBRFClassifier")
 def xgb_classifier(step: Any, value: Value, draft: Draft) -> None:
     """The logistic function or the softmax of float32 sums."""
+    _plain_gaps(step)
     model = _xgb(step.get_booster())
     classes = answers.labels(step)
     objective = model["objective"]["name"]
@@ -82,6 +83,7 @@ def xgb_classifier(step: Any, value: Value, draft: Draft) -> None:
 @predict("xgboost.sklearn.XGBRegressor", "xgboost.sklearn.XGBRFRegressor", "xgboost.sklearn.XGBRanker")
 def xgb_regressor(step: Any, value: Value, draft: Draft) -> None:
     """Float32 sums, through the objective's function."""
+    _plain_gaps(step)
     _xgb_numbers(_xgb(step.get_booster()), value, draft, _xgb_last(step), inf)
 
 
@@ -92,6 +94,12 @@ def xgb_booster(step: Any, value: Value, draft: Draft) -> None:
     if names and isinstance(value, Frame) and tuple(names) != value.names:
         raise NotLowered("The booster was trained on other column names, or in another order, than the signature's.")
     _xgb_numbers(_xgb(step), value, draft, None, LIMIT)  # DMatrix refuses what is infinite, unlike an estimator's predict
+
+
+def _plain_gaps(step: Any) -> None:
+    """Refuse an estimator that takes a number for a gap."""
+    if not np.isnan(step.missing):
+        raise NotLowered(f"{type(step).__name__} takes a number for a missing value.")
 
 
 def _xgb(booster: Any) -> dict[str, Any]:

@@ -82,11 +82,13 @@ def _decode(body: bytes) -> Asked:
     except RecursionError:
         raise RequestError("The body is nested too deeply.") from None
     try:  # Python clients write NaN and Infinity
-        return msgspec.convert(json.loads(body), Asked)
+        asked = msgspec.convert(json.loads(body), Asked)
+        msgspec.json.encode((asked.id, asked.parameters))  # they come back in the answer: half characters would not
     except msgspec.ValidationError:
         raise RequestError(_SHAPE, path="inputs") from None
     except (ValueError, RecursionError):
         raise RequestError("The body is not valid JSON.", remedy="Send one UTF-8 JSON document.") from None
+    return asked
 
 
 def _raw(columns: list[tuple[Tensor, list[Any], str]], layout: Layout) -> Raw:

@@ -15,6 +15,9 @@ from samovar.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_RANK = 8  # dimensions of a tensor
+_LONGEST = 2**31
+
 DTYPES = {
     "BOOL": "?",
     "UINT8": "u1",
@@ -61,9 +64,10 @@ def flat(tensor: Tensor, blob: memoryview | None, path: str) -> list[Any]:
     Raises:
         RequestError: shape, datatype and data do not fit.
     """
+    # Before they are multiplied: a long list of lengths, or long ones, would take minutes of one C call.
+    if len(tensor.shape) > _RANK or not all(0 <= length < _LONGEST for length in tensor.shape):
+        raise RequestError(f"Expected a shape of at most {_RANK} lengths.", path=f"{path}.shape")
     count = math.prod(tensor.shape)
-    if any(length < 0 for length in tensor.shape):
-        raise RequestError("Expected a shape of lengths.", path=f"{path}.shape")
     if tensor.datatype != "BYTES" and tensor.datatype not in DTYPES:
         raise RequestError("Expected a datatype of the protocol, for example FP64, INT64, BOOL or BYTES.", path=f"{path}.datatype")
     values = _unpacked(blob, tensor.datatype, path) if blob is not None else _flattened(tensor.data, len(tensor.shape), path)
