@@ -1,17 +1,15 @@
 """The zoo: fitted pipelines as people build them, and which of them the compiler lowers exactly.
 
 ``python benchmarks/zoo.py`` fits each one on seeded data, lowers it, holds it to the native model's answers as the builder does,
-and writes ``docs/figures/zoo.json``. A pipeline counts as compiled only if it agreed.
+and writes ``build/bench/zoo.json``. A pipeline counts as compiled only if it agreed.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROWS = 400
-FIGURES = Path(__file__).parent.parent / "docs" / "figures" / "zoo.json"
 
 _TYPES = {"f": "double", "i": "long", "b": "boolean", "O": "string", "T": "string"}
 _WORDS = """
@@ -404,13 +401,15 @@ def opened(name: str, model: Any, frame: pd.DataFrame) -> tuple[plans.ScorerPlan
 
 def main() -> int:
     """Visit every pipeline and write the figures."""
+    from figures import write  # noqa: PLC0415 - beside this program; tests load it as a module and visit on their own
+
     visited = []
     for animal in animals():
         visited.append(visit(animal))
         last = visited[-1]
         print(f"{'compiled' if last['compiled'] else 'NOT     '}  {last['name']}  {last.get('why', '')}", file=sys.stderr)
     share = sum(one["compiled"] for one in visited) / len(visited)
-    FIGURES.write_text(json.dumps({"pipelines": len(visited), "compiled_share": round(share, 4), "zoo": visited}, indent=1) + "\n")
+    write("build/bench/zoo.json", {"pipelines": len(visited), "compiled_share": round(share, 4)}, zoo=visited)
     print(f"{len(visited)} pipelines, {share:.1%} compiled")
     return 0
 
