@@ -100,9 +100,9 @@ def pipeline(draw, frame):
     return make_pipeline(*steps, _one(draw, MODELS))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @settings(
-    max_examples=40,
+    max_examples=24,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],  # a failing pipeline is small enough to read
@@ -110,7 +110,7 @@ def pipeline(draw, frame):
 )
 @given(data=st.data())
 def test_any_pipeline_of_known_steps_compiles_and_agrees(zoo, data):
-    """40 pipelines out of some 100,000; the same ones each time."""
+    """24 pipelines out of some 100,000; the same ones each time."""
     shape = data.draw(st.tuples(st.integers(0, 99), st.integers(1, 3), st.integers(0, 2), st.booleans(), st.booleans()))
     frame, target = frames(*shape)
     model = pipeline(data.draw, frame)

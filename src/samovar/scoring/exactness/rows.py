@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from samovar.scoring.program import Column
 
 _DRAWN = 768  # rows; thresholds and categories meet in most pairs
+_CELLS = 6000  # of all drawn rows together: of a wide table there are fewer rows, but at least _FEW
+_FEW = 192
 _CATEGORIES = 64  # of all columns together; each is tried in every column of text
 _SENTENCES = 12
 _WIDE = 24  # columns that get edges of their own: of a wide table the first ones
@@ -129,7 +131,9 @@ class Drawer:
 
     def drawn(self) -> list[Row]:
         """Return random rows."""
-        return [[self._cell(index, row) for index in range(len(self.columns))] for row in range(_DRAWN)]
+        width = len(self.columns)
+        rows = max(_FEW, min(_DRAWN, _CELLS // width))
+        return [[self._cell(index, row) for index in range(width)] for row in range(rows)]
 
     def _cell(self, index: int, row: int) -> Any:
         chance = self.generator.random()
