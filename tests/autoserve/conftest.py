@@ -18,8 +18,8 @@ import pytest
 from samovar.autoserve import memory, protocol
 from samovar.autoserve.agent import config as agent_files
 from samovar.autoserve.agent.workers import read_known
-from samovar.autoserve.link import AgentLink
 from samovar.autoserve.plan import Key
+from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.contracts.spec import ContractSpec, ModelContract, ResponseSpec
 from samovar.errors import SamovarError
 from samovar.scoring.plan import FORMAT, ScorerPlan, encode

@@ -16,8 +16,8 @@ import pytest
 
 from samovar.autoserve import memory, protocol
 from samovar.autoserve.agent import config as agent_files
-from samovar.autoserve.link import AgentLink
 from samovar.autoserve.plan import Key
+from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.errors import GiveUp, StackUnavailable
 from samovar.scoring.plan import FORMAT
 

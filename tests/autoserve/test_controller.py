@@ -14,8 +14,9 @@ from samovar.autoserve import memory, protocol
 from samovar.autoserve.controller import Controller
 from samovar.autoserve.journal import Journal
 from samovar.autoserve.plan import Key
+from samovar.autoserve.runtimes.process.runtime import ProcessRuntime
 from samovar.errors import ModelError, RegistryUnavailable, StoreUnavailable, Untrusted
-from samovar.registry.client import AliasState
+from samovar.registry.client import Model
 from samovar.scoring.plan import FORMAT, encode
 from samovar.store import decisions, events, trust
 from samovar.store.database import open_database
@@ -33,10 +34,13 @@ class Aliases:
     def __call__(self):
         return self
 
-    def aliases(self):
+    def models(self):
         if self.down:
             raise RegistryUnavailable("MLflow cannot be reached.")
-        return [AliasState(*key, version) for key, version in self.now.items()]
+        models = {}
+        for key, version in self.now.items():
+            models.setdefault(key.model, {})[key.alias] = version
+        return [Model(name, aliases, max(aliases.values())) for name, aliases in models.items()]
 
     def current(self, key):
         return self.now.get(key)
@@ -82,7 +86,9 @@ class World:
 
     def start(self):
         """A controller without memory, as after a kill."""
-        self.controller = Controller(self.registry, self.agent.link, self.delivery, self.journal, clock=lambda: self.clock)
+        self.controller = Controller(
+            self.registry, ProcessRuntime(self.agent.link, self.delivery), self.journal, clock=lambda: self.clock
+        )
 
     def status(self, key=KEY):
         found = [status for status in self.controller.statuses() if (status.model, status.alias) == key]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from samovar.autoserve.plan import Actual, Cancel, Key, Start, Stop, Swap, plan
+from samovar.autoserve.plan import Actual, Cancel, Key, Start, Stop, Swap, Tune, plan
+from samovar.autoserve.tuning import PLAIN, Tuning
 
 keys = st.sampled_from([Key(model, alias) for model in "ab" for alias in ("Production", "Candidate")])
 versions = st.integers(1, 4)
 worlds = st.dictionaries(keys, versions)
-actuals = st.dictionaries(keys, st.builds(Actual, serving=st.none() | versions, loading=st.none() | versions))
+tunings = st.sampled_from([PLAIN, Tuning(shadow=("Candidate",)), Tuning(workers=2)])
+actuals = st.dictionaries(keys, st.builds(Actual, serving=st.none() | versions, loading=st.none() | versions, tuning=tunings))
 blocks = st.frozensets(st.tuples(keys, versions))
 
 
@@ -19,28 +22,33 @@ def after(actual, action):
     """The world in which an action has been carried out with success."""
     match action:
         case Start(key, version) | Swap(key, version):
-            return actual | {key: Actual(serving=version)}
+            return actual | {key: Actual(serving=version, tuning=actual.get(key, Actual()).tuning)}
         case Cancel(key):
-            return actual | {key: Actual(serving=actual[key].serving)}
+            return actual | {key: Actual(serving=actual[key].serving, tuning=actual[key].tuning)}
+        case Tune(key, tuning):
+            return actual | {key: msgspec.structs.replace(actual[key], tuning=tuning)}
         case Stop(key):
             return {known: state for known, state in actual.items() if known != key}
 
 
-@given(worlds, actuals)
-def test_a_finite_number_of_rounds_reaches_the_wish(desired, actual):
+@given(worlds, actuals, st.dictionaries(keys, tunings))
+def test_a_finite_number_of_rounds_reaches_the_wish(desired, actual, wished):
     """Whatever runs at first, everything that is loading ends and every action succeeds: the world is as desired."""
     for _ in range(3):
-        for action in plan(desired, actual, stoppable=actual):
+        for action in plan(desired, actual, stoppable=actual, tunings=wished):
             actual = after(actual, action)
-        actual = {key: Actual(serving=state.loading or state.serving) for key, state in actual.items()}
+        actual = {key: Actual(serving=state.loading or state.serving, tuning=state.tuning) for key, state in actual.items()}
     assert {key: state.serving for key, state in actual.items()} == desired
-    assert plan(desired, actual, stoppable=actual) == ()
+    assert {key: state.tuning for key, state in actual.items()} == {key: wished.get(key, PLAIN) for key in desired}
+    assert plan(desired, actual, stoppable=actual, tunings=wished) == ()
 
 
 @given(worlds, actuals, blocks)
-def test_each_endpoint_gets_at_most_one_action(desired, actual, blocked):
-    touched = [action.key for action in plan(desired, actual, stoppable=actual, blocked=blocked)]
-    assert len(touched) == len(set(touched))
+def test_each_endpoint_gets_at_most_one_action_about_its_version(desired, actual, blocked):
+    actions = plan(desired, actual, stoppable=actual, blocked=blocked)
+    for kind in (True, False):
+        touched = [action.key for action in actions if isinstance(action, Tune) is kind]
+        assert len(touched) == len(set(touched))
 
 
 @given(worlds, actuals, blocks)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from samovar.autoserve import plancache
-from samovar.autoserve.plancache import PlanCache
+from samovar.autoserve.runtimes.process.plancache import PlanCache
 from samovar.scoring.plan import encode
 from samovar.scoring.request import BuildRequest
 

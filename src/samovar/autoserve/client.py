@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from samovar import addresses
-from samovar.autoserve.link import AgentLink
+from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.autoserve.status import EndpointStatus, describe
 from samovar.errors import NotFound, StackUnavailable
 

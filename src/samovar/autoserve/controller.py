@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from samovar.autoserve import wishes
 from samovar.autoserve.builds import Builds
-from samovar.autoserve.plan import Actual, Cancel, Key, Start, Stop, Swap, plan
+from samovar.autoserve.plan import Actual, Cancel, Key, Start, Stop, Swap, Tune, plan
 from samovar.autoserve.retries import Retries
 from samovar.autoserve.status import ALARMING, NOTABLE, EndpointStatus, describe
+from samovar.autoserve.tuning import PLAIN
 from samovar.autoserve.vanish import Vanishing
 from samovar.errors import SamovarError, Untrusted
 from samovar.logs import get_logger
@@ -24,11 +26,11 @@ from samovar.scoring.plan import FORMAT
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from samovar.autoserve.delivery import Delivery
     from samovar.autoserve.journal import Journal
-    from samovar.autoserve.link import AgentLink
     from samovar.autoserve.plan import Action
     from samovar.autoserve.protocol import EndpointState
+    from samovar.autoserve.runtimes.base import Runtime
+    from samovar.autoserve.wishes import Wish
     from samovar.registry.client import Registry
 
 log = get_logger(__name__)
@@ -59,8 +61,7 @@ class Controller:
 
     Args:
         registry: gives the registry; raises ``RetryLater`` when its address is not known yet.
-        agent: the agent of this host.
-        delivery: brings versions to the agent.
+        runtime: runs the endpoints.
         journal: where changes are written down.
         clock: monotonic seconds.
     """
@@ -68,22 +69,20 @@ class Controller:
     def __init__(
         self,
         registry: Callable[[], Registry],
-        agent: AgentLink,
-        delivery: Delivery,
+        runtime: Runtime,
         journal: Journal,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
-        self._agent = agent
-        self._delivery = delivery
+        self._runtime = runtime
         self._journal = journal
         self.wake = threading.Event()
         self.health = Health()
         self._builds = Builds(self._build, self.wake.set)
         self._retries = Retries(clock)
         self._vanishing = Vanishing()
-        self._wanted: dict[Key, int] | None = None
+        self._wanted: dict[Key, Wish] | None = None
         self._states: dict[Key, EndpointState] = {}
         self._heard: dict[Key, int] = {}
         self._told: dict[Key, EndpointStatus] | None = None
@@ -116,9 +115,9 @@ class Controller:
             self._act(wanted, states)
         self._report()
 
-    def _read_registry(self) -> dict[Key, int] | None:
+    def _read_registry(self) -> dict[Key, Wish] | None:
         try:
-            wanted = {Key(state.model, state.alias): state.version for state in self._registry().aliases()}
+            wanted = wishes.read(self._registry().models())
         except SamovarError as error:
             self._set_health(registry=str(error))
             return None
@@ -127,7 +126,7 @@ class Controller:
 
     def _read_agent(self) -> dict[Key, EndpointState] | None:
         try:
-            states = self._agent.endpoints()
+            states = self._runtime.endpoints()
         except SamovarError as error:
             self._set_health(agent=str(error))
             return None
@@ -144,18 +143,21 @@ class Controller:
             if state.serving is not None and state.up and time.time() - state.since > STEADY_SECONDS:
                 self._retries.forgive(key, state.serving)
 
-    def _act(self, wanted: dict[Key, int], states: dict[Key, EndpointState]) -> None:
+    def _act(self, wished: dict[Key, Wish], states: dict[Key, EndpointState]) -> None:
+        wanted = {key: wish.version for key, wish in wished.items()}
+        tunings = {key: wish.tuning for key, wish in wished.items()}
         self._retries.keep_only(wanted)
         for key, version in self._retries.untrusted():
             if self._journal.trusted(key.model, version):
                 self._retries.forgive(key, version)
-        wishes = self._builds.wishes()
+        builds = self._builds.wishes()
         actual = {
             key: Actual(
                 serving=_serving(states[key]) if key in states else None,
-                loading=wishes.get(key, states[key].loading if key in states else None),
+                loading=builds.get(key, states[key].loading if key in states else None),
+                tuning=states[key].tuning if key in states else tunings.get(key, PLAIN),
             )
-            for key in {*states, *wishes}
+            for key in {*states, *builds}
         }
         with self._vanish_lock:
             stoppable = self._vanishing.observe(wanted.keys(), actual.keys())
@@ -163,7 +165,7 @@ class Controller:
         self._set_health(held=tuple(sorted(f"{key.model}@{key.alias}" for key in held)))
         for key, version in wanted.items():
             self._journal.observe(key, version)
-        for action in plan(wanted, actual, stoppable=stoppable, blocked=self._retries.blocked()):
+        for action in plan(wanted, actual, stoppable=stoppable, blocked=self._retries.blocked(), tunings=tunings):
             self._do(action)
 
     def _do(self, action: Action) -> None:
@@ -174,10 +176,12 @@ class Controller:
                     self._builds.submit(key, version)
                 case Cancel():
                     self._builds.cancel(key)
-                    self._agent.cancel(key)
+                    self._runtime.cancel(key)
+                case Tune(tuning=tuning):
+                    self._runtime.tune(key, tuning)
                 case Stop():
                     self._builds.cancel(key)
-                    self._agent.stop(key)
+                    self._runtime.stop(key)
                     self._journal.observe(key, None)
                     self._journal.event("stopped", key)
         except SamovarError as error:
@@ -187,7 +191,7 @@ class Controller:
         began = time.monotonic()
         try:
             failed = self._retries.failure(key, version) is not None
-            self._delivery.bring(key, version, wished=lambda: self._builds.wished(key, version), again=failed)
+            self._runtime.bring(key, version, wished=lambda: self._builds.wished(key, version), again=failed)
         except Untrusted as error:
             self._retries.note(key, version, str(error), untrusted=True)
         except SamovarError as error:
@@ -217,13 +221,15 @@ class Controller:
         read = self._read_agent() if fresh else None
         states = self._states if read is None else read
         wanted = self._wanted
-        wishes = self._builds.wishes()
+        builds = self._builds.wishes()
         found = []
         for key in sorted({*states, *(wanted or {})}):
-            version = wanted.get(key) if wanted is not None else None
+            wish = wanted.get(key) if wanted is not None else None
+            version = wish.version if wish is not None else None
             held = key in self._vanishing.held
             failure = self._retries.failure(key, version)
-            found.append(describe(key, version, states.get(key), failure=failure, building=key in wishes, held=held))
+            status = describe(key, version, states.get(key), failure=failure, building=key in builds, held=held)
+            found.append(msgspec.structs.replace(status, warnings=wish.problems if wish is not None else ()))
         return found
 
     # --- what is written down -----------------------------------------------------------------------------------------------------

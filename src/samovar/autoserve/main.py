@@ -17,10 +17,11 @@ from samovar.autoserve.agent.ledger import write_atomically
 from samovar.autoserve.api import make_app
 from samovar.autoserve.client import ADDRESS_FILE
 from samovar.autoserve.controller import Controller
-from samovar.autoserve.delivery import Delivery
 from samovar.autoserve.journal import Journal
-from samovar.autoserve.link import AgentLink
-from samovar.autoserve.plancache import PlanCache
+from samovar.autoserve.runtimes.process.delivery import Delivery
+from samovar.autoserve.runtimes.process.link import AgentLink
+from samovar.autoserve.runtimes.process.plancache import PlanCache
+from samovar.autoserve.runtimes.process.runtime import ProcessRuntime
 from samovar.errors import Conflict, NotFound, SamovarError
 from samovar.registry.client import Registry
 from samovar.settings import LOOPBACK
@@ -64,7 +65,7 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal]:
     agent = AgentLink(settings.run_dir)
     cache = PlanCache(settings.plan_folder, int(settings.plan_cache_mb * 1e6))
     delivery = Delivery(registries, agent, journal.trusted, cache, settings.build_seconds, compile=settings.compile == "on")
-    return Controller(registries, agent, delivery, journal), journal
+    return Controller(registries, ProcessRuntime(agent, delivery), journal), journal
 
 
 def bind(port: int) -> socket.socket:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from samovar.autoserve.tuning import PLAIN, Tuning
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -23,10 +25,12 @@ class Actual(msgspec.Struct, frozen=True):
     Attributes:
         serving: version that answers (or comes back after a crash); None when none ever did.
         loading: version on its way: being built, or its worker is loading.
+        tuning: how it serves.
     """
 
     serving: int | None = None
     loading: int | None = None
+    tuning: Tuning = PLAIN
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -55,7 +59,14 @@ class Stop(msgspec.Struct, frozen=True):
     key: Key
 
 
-Action = Start | Swap | Cancel | Stop
+class Tune(msgspec.Struct, frozen=True):
+    """Change how an endpoint serves."""
+
+    key: Key
+    tuning: Tuning
+
+
+Action = Start | Swap | Cancel | Stop | Tune
 
 
 def plan(
@@ -64,6 +75,7 @@ def plan(
     *,
     stoppable: Collection[Key] = (),
     blocked: Collection[tuple[Key, int]] = (),
+    tunings: Mapping[Key, Tuning] | None = None,
 ) -> tuple[Action, ...]:
     """Say what leads from ``actual`` to ``desired``.
 
@@ -72,9 +84,11 @@ def plan(
         actual: endpoints that exist.
         stoppable: endpoints that may be ended when they are not desired (see ``vanish``).
         blocked: versions that failed and must wait (back-off, trust).
+        tunings: how each endpoint shall serve; one that is not named serves plainly.
 
     Returns:
-        At most one action per endpoint. Empty when the world is as desired, apart from what is blocked.
+        For each endpoint at most one action about its version, and at most one ``Tune``. Empty when the world is as desired,
+        apart from what is blocked.
     """
     actions: list[Action] = []
     for key in sorted({*desired, *actual}):
@@ -86,6 +100,10 @@ def plan(
             action = Cancel(key) if key in actual and actual[key].loading is not None else None
         if action is not None:
             actions.append(action)
+        if key in actual and key in desired and not isinstance(action, Stop):
+            tuning = (tunings or {}).get(key, PLAIN)
+            if tuning != actual[key].tuning:
+                actions.append(Tune(key, tuning))
     return tuple(actions)
 
 

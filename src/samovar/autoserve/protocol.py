@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from samovar.autoserve.tuning import PLAIN, Tuning
+
 WorkerState = Literal["loading", "accepting", "draining", "failed"]
 
 
@@ -82,6 +84,14 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     alias: str
 
 
+class Tune(msgspec.Struct, frozen=True, tag="tune"):
+    """Change how an endpoint serves; the agent passes it on to the endpoint's workers."""
+
+    model: str
+    alias: str
+    tuning: Tuning = PLAIN
+
+
 class List(msgspec.Struct, frozen=True, tag="list"):
     """Answered by one ``EndpointState`` per endpoint, then ``Done``."""
 
@@ -150,6 +160,7 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
         notes: why the engine is what it is, in one sentence.
         pids: all processes that answer.
         host: address that it listens at.
+        tuning: how it serves.
     """
 
     model: str
@@ -170,6 +181,7 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
     notes: str = ""
     pids: tuple[int, ...] = ()
     host: str = "127.0.0.1"
+    tuning: Tuning = PLAIN
 
 
 # --- worker <-> agent ---------------------------------------------------------------------------------------------------------
@@ -223,6 +235,7 @@ Message = (
     Serve
     | Cancel
     | Stop
+    | Tune
     | List
     | Shutdown
     | Build

@@ -44,6 +44,7 @@ class EndpointStatus(msgspec.Struct, frozen=True):
         engine: who computes the answers: ``compiled``, ``sklearn`` or ``pyfunc``; empty when nothing is served.
         notes: why the engine is what it is, in one sentence.
         pids: all processes that answer.
+        warnings: what is wrong with it although it serves, each in one sentence.
         memory_mb: proportional set size of each of them, in megabytes (10^6 bytes); empty where nobody measured.
     """
 
@@ -63,6 +64,7 @@ class EndpointStatus(msgspec.Struct, frozen=True):
     notes: str = ""
     pids: tuple[int, ...] = ()
     memory_mb: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from samovar.autoserve.link import AgentLink
+from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.errors import SamovarError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from samovar import logs
-from samovar.autoserve.link import AgentLink
+from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.errors import SamovarError
 from samovar.stack import processes
 from samovar.stack.launch import KEEPERS

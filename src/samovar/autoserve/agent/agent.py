@@ -274,17 +274,23 @@ class Agent:
             return self._serve(message, fds)
         if isinstance(message, protocol.Build):
             return protocol.Done() if self._ample.build(message, fds) else protocol.Missing()
-        if isinstance(message, protocol.Cancel):
-            endpoint = self._endpoints.get(Key(message.model, message.alias))
-            if endpoint is not None:
-                endpoint.cancel()
-            return protocol.Done()
-        if isinstance(message, protocol.Stop):
-            endpoint = self._endpoints.pop(Key(message.model, message.alias), None)
-            if endpoint is not None:
-                endpoint.stop()
+        if isinstance(message, protocol.Cancel | protocol.Stop | protocol.Tune):
+            self._change(message)
             return protocol.Done()
         return protocol.Refusal("This is no request to an agent.")
+
+    def _change(self, message: protocol.Cancel | protocol.Stop | protocol.Tune) -> None:
+        key = Key(message.model, message.alias)
+        endpoint = self._endpoints.get(key)
+        if endpoint is None:
+            return
+        if isinstance(message, protocol.Tune):
+            endpoint.tune(message.tuning)
+        elif isinstance(message, protocol.Cancel):
+            endpoint.cancel()
+        else:
+            del self._endpoints[key]
+            endpoint.stop()
 
     def _serve(self, request: protocol.Serve, fds: list[int]) -> protocol.Message:
         artifact = self._artifact(request, fds)

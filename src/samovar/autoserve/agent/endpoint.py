@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from samovar.autoserve import protocol
 from samovar.autoserve.agent.slots import Artifact, Slot
 from samovar.autoserve.backoff import Backoff
+from samovar.autoserve.tuning import PLAIN
 from samovar.logs import get_logger
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from samovar.autoserve.agent.slots import Worker
     from samovar.autoserve.plan import Key
+    from samovar.autoserve.tuning import Tuning
 
 log = get_logger(__name__)
 
@@ -71,6 +73,7 @@ class Endpoint:
         self.failed: int | None = None
         self.reason = ""
         self.stopping = False
+        self.tuning = PLAIN
         self._host = host
         self._generation = 0
 
@@ -91,6 +94,10 @@ class Endpoint:
             failed, reason = self.failed, self.reason
             self.offer(slot.artifact.copy())
             self.failed, self.reason = failed, reason
+
+    def tune(self, tuning: Tuning) -> None:
+        """Serve in another way from now on."""
+        self.tuning = tuning
 
     def cancel(self) -> None:
         """Forget the version that is on its way."""
@@ -274,4 +281,5 @@ class Endpoint:
             notes=artifact.notes if artifact else "",
             pids=pids,
             host=str(self.listener.getsockname()[0]),
+            tuning=self.tuning,
         )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from samovar.autoserve import memory, plancache, protocol
+from samovar.autoserve import memory, protocol
+from samovar.autoserve.runtimes.process import plancache
 from samovar.errors import ModelError, StackUnavailable, Untrusted
 from samovar.registry.files import fetch_files
 from samovar.scoring.builder import run_builder
@@ -18,9 +19,9 @@ from samovar.scoring.request import BuildRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from samovar.autoserve.link import AgentLink
     from samovar.autoserve.plan import Key
-    from samovar.autoserve.plancache import PlanCache
+    from samovar.autoserve.runtimes.process.link import AgentLink
+    from samovar.autoserve.runtimes.process.plancache import PlanCache
     from samovar.registry.client import Registry, Version
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from samovar.autoserve.tuning import Tuning
+
 TIMEOUT = 10.0
 """Seconds an agent may take to answer; it never does more than start a fork while it is asked."""
 
@@ -83,6 +85,10 @@ class AgentLink:
     def stop(self, key: Key) -> None:
         """End an endpoint."""
         self._ask(protocol.Stop(*key))
+
+    def tune(self, key: Key, tuning: Tuning) -> None:
+        """Change how an endpoint serves."""
+        self._ask(protocol.Tune(*key, tuning))
 
     def endpoints(self) -> dict[Key, protocol.EndpointState]:
         """Return all endpoints."""

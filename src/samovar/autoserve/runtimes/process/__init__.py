@@ -1,0 +1,1 @@
+"""Endpoints as processes of this host, owned by the agent."""
