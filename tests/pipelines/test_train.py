@@ -284,7 +284,9 @@ class TestRefused:
         project = replace(world.project, candidates=(replace(kinds.logreg(C=-1.0, trials=1), name="broken"),))
         with pytest.raises(ModelError, match=r"No candidate could be trained\. broken: "):
             world.train(project)
-        assert world.picture()["versions"] == before
+        after = world.picture()
+        assert after["versions"] == before
+        assert "RUNNING" not in {status for _, status, _, _ in after["runs"]}
 
     def test_a_dataset_of_one_class_is_refused(self, tmp_path, mlflow_server):
         world = World(tmp_path, "train_one_class", mlflow_server)

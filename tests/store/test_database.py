@@ -201,6 +201,21 @@ def test_the_death_of_its_holder_frees_a_lock(store_settings, database):
         pass
 
 
+@pytest.mark.parametrize("store_settings", ["postgresql"], indirect=True)
+def test_a_lock_whose_connection_was_cut_is_a_store_that_cannot_be_used(database):
+    """Whoever held it may no longer be alone: it must hear so, and not as an error of the driver."""
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'samovar' AND pid <> pg_backend_pid()"
+
+    def hold_and_be_cut():
+        with database.lock("train"), database.read() as connection:
+            assert connection.scalar(sa.text(others))
+
+    with pytest.raises(StoreUnavailable, match="cannot be used"):
+        hold_and_be_cut()
+    with database.lock("train", wait_seconds=5):
+        pass
+
+
 def test_a_forked_child_does_not_keep_the_lock_of_its_killed_parent(store_settings, database):
     """Training forks; its orphans must not hold up whoever trains again."""
     process = program(store_settings, HOLD, "fork")

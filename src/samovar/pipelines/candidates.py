@@ -146,8 +146,8 @@ def _without_baseline(progress: Report | None) -> Report | None:
     return report
 
 
-def log(ctx: Context, study: Study, one: Judged, run: Run) -> str:
-    """Log a candidate as a finished run; returns the run's id."""
+def log(ctx: Context, study: Study, one: Judged, run: Run) -> None:
+    """Log a candidate into its run."""
     trained = one.trained
     times = {"latency_ms": trained.latency_ms, "train_seconds": trained.seconds, "model_mb": len(trained.model) / 1e6}
     chosen = {"kind": trained.kind, "calibration": trained.calibration, "threshold": one.evaluation.outcome.threshold}
@@ -161,8 +161,6 @@ def log(ctx: Context, study: Study, one: Judged, run: Run) -> str:
     drawn = {f"plots/{name}": png for name, png in plots.draw(one.evaluation).items()}
     model = {f"{MODEL_FOLDER}/{path}": content for path, content in _model(study, one, run, documents).items()}
     runs.log_files(ctx.registry, run, documents | drawn | model)
-    runs.finish(ctx.registry, run)
-    return run.run_id
 
 
 def _documents(study: Study, one: Judged) -> dict[str, bytes]:

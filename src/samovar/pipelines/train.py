@@ -117,23 +117,22 @@ def _run_all(ctx: Context, project: Project, data: Dataset, key: str, progress: 
         runs.delete(ctx.registry, leftover)
     study = candidates.prepare(ctx, project, data, key)
     tags = {STEP: key, "samovar.project": project.name, "samovar.dataset": data.digest, "mlflow.user": people.actor()}
-    parent = runs.begin(ctx.registry, experiment, f"train {data.digest[:8]}", tags)
-    _lineage(ctx, parent, data)
-    nested = functools.partial(runs.begin, ctx.registry, experiment, parent=parent)
-    rows, failed = [], []
-    for one in candidates.train(ctx, study, progress):
-        if isinstance(one, Failed):
-            failed.append({"kind": one.name, "reason": one.reason})
-            runs.finish(ctx.registry, nested(one.name, tags | {"samovar.failure": one.reason}), "FAILED")
-        else:
-            run = nested(one.trained.name, tags)
-            _lineage(ctx, run, data)
-            candidates.log(ctx, study, one, run)
+    with runs.ending(ctx.registry, runs.begin(ctx.registry, experiment, f"train {data.digest[:8]}", tags)) as parent:
+        _lineage(ctx, parent, data)
+        nested = functools.partial(runs.begin, ctx.registry, experiment, parent=parent)
+        rows, failed = [], []
+        for one in candidates.train(ctx, study, progress):
+            if isinstance(one, Failed):
+                failed.append({"kind": one.name, "reason": one.reason})
+                runs.finish(ctx.registry, nested(one.name, tags | {"samovar.failure": one.reason}), "FAILED")
+                continue
+            with runs.ending(ctx.registry, nested(one.trained.name, tags)) as run:
+                _lineage(ctx, run, data)
+                candidates.log(ctx, study, one, run)
             rows.append(_row(project, one, run.run_id))
-    summary = _summarise(project, data, rows, failed)
-    runs.log(ctx.registry, parent, {"kind": summary["kind"], "metric": project.metric}, {project.metric: summary["value"]})
-    runs.log_files(ctx.registry, parent, {_SUMMARY: json.dumps(summary, indent=1).encode()})
-    runs.finish(ctx.registry, parent)
+        summary = _summarise(project, data, rows, failed)
+        runs.log(ctx.registry, parent, {"kind": summary["kind"], "metric": project.metric}, {project.metric: summary["value"]})
+        runs.log_files(ctx.registry, parent, {_SUMMARY: json.dumps(summary, indent=1).encode()})
     return summary
 
 

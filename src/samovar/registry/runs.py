@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from samovar.errors import Conflict, NotFound
+from samovar.errors import Conflict, NotFound, SamovarError
 from samovar.registry import files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from samovar.registry.client import Registry
 
@@ -103,6 +104,18 @@ def read_file(registry: Registry, run: Run, path: str) -> bytes:
 def finish(registry: Registry, run: Run, status: str = "FINISHED") -> None:
     """End a run."""
     registry.rest.post("runs/update", run_id=run.run_id, status=status, end_time=_now())
+
+
+@contextmanager
+def ending(registry: Registry, run: Run) -> Iterator[Run]:
+    """End the run with the block: as failed when the block raises, so that nobody waits for a run that nobody works on."""
+    try:
+        yield run
+    except BaseException:
+        with suppress(SamovarError):  # MLflow itself may be what failed; the next attempt deletes what this one left
+            finish(registry, run, "FAILED")
+        raise
+    finish(registry, run)
 
 
 def delete(registry: Registry, run: Run) -> None:

@@ -64,14 +64,16 @@ class Database:
         with self._translated(), self._engine.connect().execution_options(reads_only=True) as connection:
             yield connection
 
-    def lock(self, name: str, *, wait_seconds: float = 600.0) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def lock(self, name: str, *, wait_seconds: float = 600.0) -> Iterator[None]:
         """Hold the lock called ``name`` among all users of this database; the death of its holder frees it.
 
         Raises:
             Conflict: somebody else held it for all of ``wait_seconds``.
-            StoreUnavailable: the database cannot be reached.
+            StoreUnavailable: the database cannot be reached, or went away meanwhile and took the lock with it.
         """
-        return self._locks.hold(name, wait_seconds)
+        with self._translated(), self._locks.hold(name, wait_seconds):
+            yield
 
     def close(self) -> None:
         """Give back pooled connections; the database may be used again afterwards."""
