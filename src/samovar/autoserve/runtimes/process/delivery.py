@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from samovar.autoserve import memory, protocol
+from samovar.autoserve.origin import origin
 from samovar.autoserve.runtimes.process import plancache
 from samovar.errors import ModelError, StackUnavailable, Untrusted
 from samovar.registry.files import fetch_files
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from samovar.autoserve.plan import Key
     from samovar.autoserve.runtimes.process.link import AgentLink
     from samovar.autoserve.runtimes.process.plancache import PlanCache
-    from samovar.registry.client import Registry, Version
+    from samovar.registry.client import Registry
 
 
 _NOTES = 1000
@@ -72,7 +72,7 @@ class Delivery:
         """
         registry = self._registry()
         version = registry.version(key.model, number)
-        offer = protocol.Serve(key.model, key.alias, number, version.label, _origin(version), FORMAT)
+        offer = protocol.Serve(key.model, key.alias, number, version.label, origin(version), FORMAT)
         # A promoted candidate and a rolled back champion are in the agent's memory already.
         if self._agent.serve(offer):
             return
@@ -111,9 +111,3 @@ class Delivery:
         if fd is not None:
             return fd
         raise (Untrusted if built.condition == "Untrusted" else ModelError)(built.message, remedy=built.remedy)
-
-
-def _origin(version: Version) -> str:
-    """Tell a version from a later one of the same number: a model may be deleted and registered again."""
-    parts = (version.model, str(version.version), version.run_id, version.source, str(version.created_ms))
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,15 @@
+"""Tells a model version from a later one of the same number: a model may be deleted and registered again."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from samovar.registry.client import Version
+
+
+def origin(version: Version) -> str:
+    """Return a short digest of what a version is made of."""
+    parts = (version.model, str(version.version), version.run_id, version.source, str(version.created_ms))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
