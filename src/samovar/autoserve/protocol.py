@@ -44,6 +44,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 # --- controller -> agent ------------------------------------------------------------------------------------------------------
+# The orders among these carry the number of the controller's lease, ``epoch``; the agent refuses one older than it has heard.
 
 
 class Serve(msgspec.Struct, frozen=True, tag="serve"):
@@ -68,6 +69,7 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     format: int = 0
     engine: str = ""
     notes: str = ""
+    epoch: int = 0
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -75,6 +77,7 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
 
     model: str
     alias: str
+    epoch: int = 0
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -82,6 +85,7 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 
     model: str
     alias: str
+    epoch: int = 0
 
 
 class Tune(msgspec.Struct, frozen=True, tag="tune"):
@@ -90,10 +94,13 @@ class Tune(msgspec.Struct, frozen=True, tag="tune"):
     model: str
     alias: str
     tuning: Tuning = PLAIN
+    epoch: int = 0
 
 
 class List(msgspec.Struct, frozen=True, tag="list"):
-    """Answered by one ``EndpointState`` per endpoint, then ``Done``."""
+    """Answered by one ``EndpointState`` per endpoint, then ``Done``. Never refused, but an epoch is heard here too."""
+
+    epoch: int = 0
 
 
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
@@ -111,6 +118,7 @@ class Build(msgspec.Struct, frozen=True, tag="build"):
     model: str
     version: int
     seconds: float
+    epoch: int = 0
 
 
 class Built(msgspec.Struct, frozen=True, tag="built"):
@@ -133,9 +141,10 @@ class Missing(msgspec.Struct, frozen=True, tag="missing"):
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
-    """The request cannot be done; ``message`` says why."""
+    """The request cannot be done; ``message`` says why. ``stale``: a controller with a younger lease has spoken."""
 
     message: str
+    stale: bool = False
 
 
 class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
@@ -251,6 +260,9 @@ Message = (
     | Fork
     | Forked
 )
+
+Order = Serve | Cancel | Stop | Tune | Build
+"""What changes something, and therefore carries an epoch."""
 
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 _encoder = msgspec.msgpack.Encoder()

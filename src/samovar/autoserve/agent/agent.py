@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from samovar.autoserve import memory, protocol, transport
 from samovar.autoserve.agent import config as files
 from samovar.autoserve.agent.endpoint import Endpoint
+from samovar.autoserve.agent.epochs import Epochs
 from samovar.autoserve.agent.ledger import Ledger
 from samovar.autoserve.agent.nursery import Nursery
 from samovar.autoserve.agent.peer import Peer
@@ -46,6 +47,7 @@ class Agent:
         self._config = config
         self._run_dir = Path(config.run_dir)
         self._loop = asyncio.get_running_loop()
+        self._epochs = Epochs(self._run_dir / files.EPOCH)
         self._ledger = Ledger(Path(config.ledger), config.port_base, config.host)
         self._lean = Nursery(self._loop, files.named(config, "zygote", config.preload), self._on_forked, lambda: True)
         self._ample = Nursery(self._loop, files.named(config, "ample zygote", config.ample), self._on_forked, self._ample_needed)
@@ -82,7 +84,7 @@ class Agent:
         server.close()
         for peer in list(self._peers):
             peer.close()
-        for name in (files.SOCKET, files.WORKERS):
+        for name in (files.SOCKET, files.WORKERS, files.EPOCH):
             (self._run_dir / name).unlink(missing_ok=True)
 
     # --- Host: what endpoints ask -------------------------------------------------------------------------------------------
@@ -254,6 +256,7 @@ class Agent:
         await self._adopted.wait()
         try:
             if isinstance(message, protocol.List):
+                self._epochs.admit(message.epoch)
                 for endpoint in self._endpoints.values():
                     peer.send(endpoint.state())
                 peer.send(protocol.Done())
@@ -270,6 +273,8 @@ class Agent:
     def _obey(self, message: protocol.Message, fds: list[int]) -> protocol.Message:
         if self._ending is not None:
             return protocol.Refusal("The agent is ending.")
+        if isinstance(message, protocol.Order) and not self._epochs.admit(message.epoch):
+            return protocol.Refusal(self._epochs.refusal, stale=True)
         if isinstance(message, protocol.Serve):
             return self._serve(message, fds)
         if isinstance(message, protocol.Build):

@@ -77,6 +77,7 @@ class AgentConfig(msgspec.Struct, frozen=True):
 SOCKET = "agent.sock"
 LOCK = "agent.lock"
 WORKERS = "workers.json"
+EPOCH = "epoch"
 STOP_FILE = "workers.stop"
 """While this file exists in the run folder, workers without an agent leave."""
 

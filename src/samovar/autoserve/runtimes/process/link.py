@@ -13,7 +13,7 @@ from samovar.autoserve import protocol, transport
 from samovar.autoserve.agent import config as files
 from samovar.autoserve.agent.workers import read_known
 from samovar.autoserve.plan import Key
-from samovar.errors import GiveUp, ModelError, StackUnavailable
+from samovar.errors import Conflict, GiveUp, ModelError, StackUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +31,16 @@ class AgentLink:
     Args:
         run_dir: the run folder that the agent was started with.
         timeout: seconds to wait for an answer.
+
+    Attributes:
+        epoch: number of the controller's lease, which all orders carry; an order with an older one than the agent has heard raises
+            ``Conflict``.
     """
 
     def __init__(self, run_dir: Path, *, timeout: float = TIMEOUT) -> None:
         self._run_dir = run_dir
         self._timeout = timeout
+        self.epoch = 0
 
     def serve(self, request: protocol.Serve, plan_fd: int | None = None) -> bool:
         """Have a version served; without a plan the agent must have it in memory.
@@ -93,7 +98,7 @@ class AgentLink:
     def endpoints(self) -> dict[Key, protocol.EndpointState]:
         """Return all endpoints."""
         with self._line() as line:
-            transport.send(line, protocol.encode(protocol.List()))
+            transport.send(line, protocol.encode(protocol.List(self.epoch)))
             found: dict[Key, protocol.EndpointState] = {}
             while isinstance(state := _reply(line), protocol.EndpointState):
                 found[Key(state.model, state.alias)] = state
@@ -121,11 +126,13 @@ class AgentLink:
             time.sleep(0.02)
 
     def _ask(self, request: protocol.Message, fds: list[int] | None = None, *, timeout: float | None = None) -> protocol.Message:
+        if isinstance(request, protocol.Order):
+            request = msgspec.structs.replace(request, epoch=self.epoch)
         with self._line(timeout) as line:
             transport.send(line, protocol.encode(request), fds or [])
             reply = _reply(line)
         if isinstance(reply, protocol.Refusal):
-            raise GiveUp(reply.message)
+            raise (Conflict if reply.stale else GiveUp)(reply.message)
         return reply
 
     @contextlib.contextmanager

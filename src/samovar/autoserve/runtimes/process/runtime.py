@@ -23,9 +23,17 @@ class ProcessRuntime:
     """
 
     def __init__(self, agent: AgentLink, delivery: Delivery) -> None:
-        self.epoch = 0
         self._agent = agent
         self._delivery = delivery
+
+    @property
+    def epoch(self) -> int:
+        """See ``Runtime``."""
+        return self._agent.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._agent.epoch = epoch
 
     def endpoints(self) -> dict[Key, EndpointState]:
         """See ``Runtime``."""
