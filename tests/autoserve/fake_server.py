@@ -20,6 +20,14 @@ class FakeServer:
         self.loop = None
         self.leaving = None
         self.open = set()
+        self.peers = None
+        self.policy = None
+
+    def meet(self, listener):
+        self.peers = listener
+
+    def follow(self, policy):
+        self.policy = policy
 
     def behaves(self, how):
         return how in self.plan.files
@@ -36,11 +44,13 @@ class FakeServer:
         self.loop = asyncio.get_running_loop()
         self.leaving = asyncio.Event()
         server = await asyncio.start_server(self.talk, sock=listener)
+        meeting = await asyncio.start_unix_server(self.talk, sock=self.peers)
         on_accepting()
         if self.behaves("crashes"):
             os.kill(os.getpid(), signal.SIGSEGV)
         await self.leaving.wait()
         server.close()
+        meeting.close()
         deadline = time.monotonic() + self.config.drain_seconds
         while self.open and time.monotonic() < deadline:  # noqa: ASYNC110 - one tick of a fake
             await asyncio.sleep(0.01)
@@ -53,6 +63,8 @@ class FakeServer:
                 body = f"{self.plan.label} {os.getpid()}".encode()
                 if self.behaves("tells_config"):
                     body = msgspec.json.encode(self.config)
+                if self.behaves("tells_policy"):
+                    body = b"%b %d" % (msgspec.json.encode(self.policy), os.getpid())
                 close = b"Connection: close\r\n" if last else b""
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), close, body))
                 await writer.drain()

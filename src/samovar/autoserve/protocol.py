@@ -89,7 +89,7 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 
 
 class Tune(msgspec.Struct, frozen=True, tag="tune"):
-    """Change how an endpoint serves; the agent passes it on to the endpoint's workers."""
+    """Change how an endpoint serves; the agent passes it on to the endpoint's workers, as it came."""
 
     model: str
     alias: str
@@ -197,15 +197,21 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """A worker calls home, at its birth or to be adopted. Carries its listening socket and its plan.
+    """A worker calls home, at its birth or to be adopted. Carries its listening socket, its plan, and its peers' socket.
 
-    ``beats``: it sends ``Beat``, so that its silence means something.
+    Attributes:
+        identity: who it is.
+        state: how far it is.
+        since: when it began to accept, seconds since the epoch.
+        beats: it sends ``Beat``, so that its silence means something.
+        tuning: how it serves, for an agent that knows nothing yet.
     """
 
     identity: Identity
     state: WorkerState
     since: float = 0.0
     beats: bool = False
+    tuning: Tuning = PLAIN
 
 
 class Changed(msgspec.Struct, frozen=True, tag="changed"):
@@ -228,9 +234,10 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
 
 
 class Fork(msgspec.Struct, frozen=True, tag="fork"):
-    """Make a worker. Carries the listening socket and the plan."""
+    """Make a worker that serves as ``tuning`` says. Carries the listening socket, the plan, and the peers' socket."""
 
     identity: Identity
+    tuning: Tuning = PLAIN
 
 
 class Forked(msgspec.Struct, frozen=True, tag="forked"):

@@ -19,7 +19,8 @@ _MAX_FDS = 4
 
 
 @contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
+def short(path: Path) -> Iterator[str]:
+    """Give an address of ``path`` that is short enough for a Unix socket, as long as the block lasts."""
     # A Unix address holds 107 bytes and state folders can lie deep: name the folder by a descriptor.
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -34,7 +35,7 @@ def listen(path: Path) -> socket.socket:
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     before = os.umask(0o177)
     try:
-        with _short(path) as address:
+        with short(path) as address:
             server.bind(address)
     finally:
         os.umask(before)
@@ -48,7 +49,7 @@ def connect(path: Path, *, timeout: float | None) -> socket.socket:
     client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     client.settimeout(timeout)
     try:
-        with _short(path) as address:
+        with short(path) as address:
             client.connect(address)
     except OSError:
         client.close()

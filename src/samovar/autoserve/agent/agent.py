@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samovar.autoserve import memory, protocol, transport
+from samovar.autoserve import memory, peers, protocol, transport
 from samovar.autoserve.agent import config as files
 from samovar.autoserve.agent.endpoint import Endpoint
 from samovar.autoserve.agent.epochs import Epochs
@@ -98,7 +98,8 @@ class Agent:
         """Ask a zygote for a worker."""
         identity = slot.artifact.identity(new_token(), endpoint.key, slot.generation)
         worker = self._register(identity, endpoint)
-        self._nursery(identity).fork(identity, [endpoint.listener.fileno(), slot.artifact.fd])
+        first, *rest = endpoint.fds
+        self._nursery(identity).fork(protocol.Fork(identity, endpoint.tuning), [first, slot.artifact.fd, *rest])
         self.later(self._config.load_seconds, lambda: self._too_slow(worker))
         return worker
 
@@ -178,6 +179,8 @@ class Agent:
             self._nursery(known.identity).settle(token)
             known.greet(peer, beats=hello.beats)
             known.born(peer.pid)
+            if known.endpoint is not None and known.endpoint.tuning != hello.tuning:
+                known.tune(known.endpoint.tuning)  # it changed between the fork and this call
             if hello.state == "accepting" != known.state:
                 known.state = hello.state
                 if known.endpoint is not None:
@@ -192,30 +195,34 @@ class Agent:
     def _adopt(self, peer: Peer, hello: protocol.Hello, fds: list[int]) -> None:
         identity = hello.identity
         key = Key(identity.model, identity.alias)
-        if len(fds) != 2 or not memory.is_sealed(fds[1]):
+        if len(fds) not in {2, 3} or not memory.is_sealed(fds[1]):  # a worker of an earlier Samovar knows no peers
             # It leaves already, and is only watched until it is gone.
             transport.close_all(fds)
             worker = self._register(identity, None)
             worker.drain()
         else:
-            endpoint = self._adopting_endpoint(key, fds[0])
+            endpoint = self._adopting_endpoint(key, fds[0], fds[2:])
             worker = self._register(identity, endpoint)
             endpoint.adopt(worker, Artifact.named(identity, fds[1]), hello)
+            if endpoint.tuning != hello.tuning:
+                self._loop.call_soon(lambda: worker.tune(endpoint.tuning))
             self._nursery(identity).start()
         worker.state = hello.state
         worker.greet(peer, beats=hello.beats)
         worker.born(peer.pid)
         log.info("adopted a worker", model=key.model, alias=key.alias, version=identity.version, pid=peer.pid, state=hello.state)
 
-    def _adopting_endpoint(self, key: Key, listener_fd: int) -> Endpoint:
+    def _adopting_endpoint(self, key: Key, listener_fd: int, peers_fd: list[int]) -> Endpoint:
         listener = socket.socket(fileno=listener_fd)
         endpoint = self._endpoints.get(key)
         if endpoint is not None:
             listener.close()  # the same socket by another number
+            transport.close_all(peers_fd)
             return endpoint
         port = int(listener.getsockname()[1])
         self._ledger.keep(key, port)
-        endpoint = self._endpoints[key] = Endpoint(key, port, listener, self)
+        met = socket.socket(fileno=peers_fd[0]) if peers_fd else peers.listen(self._run_dir, key)
+        endpoint = self._endpoints[key] = Endpoint(key, port, listener, self, met)
         return endpoint
 
     def _on_forked(self, token: str, pid: int, pidfd: int) -> None:
@@ -296,6 +303,7 @@ class Agent:
         else:
             del self._endpoints[key]
             endpoint.stop()
+            peers.forget(self._run_dir, key)
 
     def _serve(self, request: protocol.Serve, fds: list[int]) -> protocol.Message:
         artifact = self._artifact(request, fds)
@@ -306,7 +314,7 @@ class Agent:
         try:
             if endpoint is None:
                 port, listener = self._ledger.bind(key)
-                endpoint = self._endpoints[key] = Endpoint(key, port, listener, self)
+                endpoint = self._endpoints[key] = Endpoint(key, port, listener, self, peers.listen(self._run_dir, key))
         except SamovarError:
             artifact.close()
             raise

@@ -58,12 +58,14 @@ class Endpoint:
         port: its port.
         listener: its bound socket, which the endpoint owns.
         host: the agent.
+        peers: the socket where workers of other aliases meet its own, which the endpoint owns.
     """
 
-    def __init__(self, key: Key, port: int, listener: socket.socket, host: Host) -> None:
+    def __init__(self, key: Key, port: int, listener: socket.socket, host: Host, peers: socket.socket | None = None) -> None:
         self.key = key
         self.port = port
         self.listener = listener
+        self.peers = peers
         self.current: Slot | None = None
         self.candidate: Slot | None = None
         self.previous: Artifact | None = None
@@ -96,8 +98,11 @@ class Endpoint:
             self.failed, self.reason = failed, reason
 
     def tune(self, tuning: Tuning) -> None:
-        """Serve in another way from now on."""
+        """Serve in another way from now on; workers that are there learn it now, others are born with it."""
         self.tuning = tuning
+        for slot in (self.current, self.candidate):
+            for worker in slot.workers if slot is not None else ():
+                worker.tune(tuning)
 
     def cancel(self) -> None:
         """Forget the version that is on its way."""
@@ -116,12 +121,21 @@ class Endpoint:
             self.previous.close()
             self.previous = None
         self.listener.close()
+        if self.peers is not None:
+            self.peers.close()
+
+    @property
+    def fds(self) -> list[int]:
+        """The descriptors of its sockets, the TCP one first."""
+        return [self.listener.fileno()] + ([self.peers.fileno()] if self.peers is not None else [])
 
     # --- what happens to workers --------------------------------------------------------------------------------------------
 
     def adopt(self, worker: Worker, artifact: Artifact, hello: protocol.Hello) -> None:
         """Take over a worker that another agent made: of two offers whose workers accept, the younger wins."""
         generation = hello.identity.generation
+        if self.tuning == PLAIN:
+            self.tuning = hello.tuning
         self._generation = max(self._generation, generation)
         slot = next((slot for slot in (self.current, self.candidate) if slot is not None and slot.generation == generation), None)
         if slot is None or self.stopping:

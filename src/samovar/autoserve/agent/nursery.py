@@ -51,7 +51,7 @@ class Nursery:
         self._config = config
         self._on_forked = on_forked
         self._needed = needed
-        self._open: dict[str, tuple[protocol.Identity, list[int]]] = {}
+        self._open: dict[str, tuple[protocol.Fork, list[int]]] = {}
         self._ordered = 0  # builds that the zygote has not begun
         self._builders: set[int] = set()  # pidfds
         self._process: subprocess.Popen[bytes] | None = None
@@ -71,12 +71,12 @@ class Nursery:
         if self._peer is None and self._pause is None and not self._closed:
             self._start()
 
-    def fork(self, identity: protocol.Identity, fds: list[int]) -> None:
+    def fork(self, order: protocol.Fork, fds: list[int]) -> None:
         """Ask for a worker; the descriptors are duplicated."""
         self.start()
-        self._open[identity.token] = (identity, [os.dup(fd) for fd in fds])
+        self._open[order.identity.token] = (order, [os.dup(fd) for fd in fds])
         if self._peer is not None:
-            self._peer.send(protocol.Fork(identity), fds)
+            self._peer.send(order, fds)
 
     def build(self, order: protocol.Build, fds: list[int]) -> bool:
         """Hand an order for a build on; False while there is no zygote."""
@@ -123,8 +123,8 @@ class Nursery:
             self._process.stdin.close()
         theirs.close()
         self._peer = Peer(self._loop, ours, self._on_message, self._on_close)
-        for identity, fds in self._open.values():
-            self._peer.send(protocol.Fork(identity), fds)
+        for order, fds in self._open.values():
+            self._peer.send(order, fds)
         self._rest()
 
     def _on_message(self, _: Peer, message: protocol.Message, fds: list[int]) -> None:

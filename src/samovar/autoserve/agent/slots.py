@@ -10,6 +10,7 @@ from samovar.autoserve import protocol
 
 if TYPE_CHECKING:
     from samovar.autoserve.plan import Key
+    from samovar.autoserve.tuning import Tuning
 
 
 @dataclasses.dataclass
@@ -64,6 +65,9 @@ class Worker(Protocol):
 
     def kill(self) -> None:
         """End it now."""
+
+    def tune(self, tuning: Tuning) -> None:
+        """Have it serve in another way."""
 
 
 @dataclasses.dataclass

@@ -15,15 +15,16 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import msgspec
 
 from samovar import logs
-from samovar.autoserve import keyring, memory, protocol, transport
+from samovar.autoserve import keyring, memory, peers, protocol, transport
 from samovar.autoserve.agent import config as agent_config
 from samovar.autoserve.agent import titles
 from samovar.autoserve.naming import endpoint_name
+from samovar.autoserve.tuning import PLAIN
 from samovar.errors import SamovarError
 from samovar.serving import collector
 
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from samovar.autoserve.agent.config import AgentConfig
+    from samovar.autoserve.tuning import Tuning
     from samovar.scoring.plan import ScorerPlan
     from samovar.serving.config import EndpointConfig
+    from samovar.serving.traffic.policy import Policy
 
 log = logs.get_logger(__name__)
 
@@ -50,6 +53,17 @@ class UnreadablePlan(Exception):
     """The plan in memory was made by a Samovar whose plans this one does not read; it must be built again."""
 
 
+@runtime_checkable
+class Sharing(Protocol):
+    """A server that can share its traffic with the endpoints of other aliases."""
+
+    def meet(self, listener: socket.socket) -> None:
+        """Listen for peers; called before ``serve``, which closes the socket at its end."""
+
+    def follow(self, policy: Policy) -> None:
+        """Share traffic like this from now on; called from any thread, before ``serve`` too."""
+
+
 class Server(Protocol):
     """What a worker runs; ``samovar.serving.server.EndpointServer`` is one."""
 
@@ -63,18 +77,24 @@ class Server(Protocol):
         """Begin to leave; called from another thread."""
 
 
-def main(identity: protocol.Identity, listener_fd: int, plan_fd: int, config: AgentConfig) -> int:
-    """Run one worker in the calling process and return its exit code."""
+def main(order: protocol.Fork, fds: list[int], config: AgentConfig) -> int:
+    """Run one worker in the calling process and return its exit code; ``fds`` are those of the order."""
+    identity, (listener_fd, plan_fd, *peers_fd) = order.identity, fds
     name = endpoint_name(identity.model, identity.alias)
     titles.set_title(f"samovar: {identity.model}@{identity.alias} v{identity.version}")
     logs.configure(name, level=config.log_level, fmt=config.log_format, model=identity.model, alias=identity.alias)
     listener = socket.socket(fileno=listener_fd)
-    tether = Tether(identity, listener, plan_fd, Path(config.run_dir))
+    met = [socket.socket(fileno=fd) for fd in peers_fd]
+    tether = Tether(identity, [listener, *met], plan_fd, Path(config.run_dir), order.tuning)
     signal.signal(signal.SIGTERM, lambda *_: tether.drain())
     tether.start()
     try:
         server = make_server(config, identity, memory.read(plan_fd))
         server.load()
+        if isinstance(server, Sharing):
+            for peers_listener in met:
+                server.meet(peers_listener.dup())
+            tether.following(server.follow)
         collector.settle()
     except UnreadablePlan as error:
         log.warning("the plan is of another Samovar", version=identity.version, reason=str(error))
@@ -147,15 +167,20 @@ class Tether:
 
     Args:
         identity: the worker.
-        listener: its listening socket, handed to the agent that adopts it.
+        listeners: its listening sockets, TCP first, handed to the agent that adopts it.
         plan_fd: its plan, handed over likewise.
         run_dir: where the agent's socket is.
+        tuning: how it serves, until the agent says otherwise.
     """
 
-    def __init__(self, identity: protocol.Identity, listener: socket.socket, plan_fd: int, run_dir: Path) -> None:
+    def __init__(
+        self, identity: protocol.Identity, listeners: list[socket.socket], plan_fd: int, run_dir: Path, tuning: Tuning = PLAIN
+    ) -> None:
         self._identity = identity
-        self._fds = [listener.fileno(), plan_fd]
-        self._listener = listener
+        self._fds = [listeners[0].fileno(), plan_fd, *(listener.fileno() for listener in listeners[1:])]
+        self._listeners = listeners
+        self._tuning = tuning
+        self._follow: Callable[[Policy], None] | None = None
         self._run_dir = run_dir
         self._lock = threading.RLock()  # a signal may ask to drain while the main thread reports
         self._line: socket.socket | None = None
@@ -196,6 +221,21 @@ class Tether:
         self._drain = drain
         self.report("accepting")
 
+    def following(self, follow: Callable[[Policy], None]) -> None:
+        """Have the server told how to share its traffic, now and whenever it changes."""
+        with self._lock:
+            self._follow = follow
+            self._share()
+
+    def _tune(self, tuning: Tuning) -> None:
+        with self._lock:
+            self._tuning = tuning
+            self._share()
+
+    def _share(self) -> None:
+        if self._follow is not None:
+            self._follow(peers.policy(self._run_dir, self._identity.model, self._tuning))
+
     def drain(self) -> None:
         """Leave: answer what has come, and end. A worker that does not serve yet has nothing to answer."""
         self._leaving = True
@@ -207,8 +247,9 @@ class Tether:
 
     def _release(self) -> None:
         # Our copy must not keep the port open once agent and server have closed theirs.
-        with contextlib.suppress(OSError):
-            self._listener.close()
+        for listener in self._listeners:
+            with contextlib.suppress(OSError):
+                listener.close()
 
     def _keep(self) -> None:
         while True:
@@ -228,7 +269,7 @@ class Tether:
         except OSError:
             return False
         with self._lock:
-            hello = protocol.Hello(self._identity, self._state, self._since, beats=True)
+            hello = protocol.Hello(self._identity, self._state, self._since, beats=True, tuning=self._tuning)
             try:
                 # One that leaves has nothing to hand over: it is only watched until it is gone.
                 transport.send(line, protocol.encode(hello), [] if self._leaving else self._fds)
@@ -250,8 +291,11 @@ class Tether:
                 line.close()
                 return
             with contextlib.suppress(msgspec.DecodeError):  # a later Samovar's agent may say more than we understand
-                if isinstance(protocol.decode(packet), protocol.Drain):
+                message = protocol.decode(packet)
+                if isinstance(message, protocol.Drain):
                     self.drain()
+                elif isinstance(message, protocol.Tune):
+                    self._tune(message.tuning)
 
     def _abandoned(self) -> bool:
         return not self._leaving and (not self._run_dir.is_dir() or (self._run_dir / agent_config.STOP_FILE).exists())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from samovar.autoserve.agent.endpoint import Endpoint
     from samovar.autoserve.agent.peer import Peer
+    from samovar.autoserve.tuning import Tuning
 
 
 def new_token() -> str:
@@ -96,6 +97,11 @@ class WorkerProcess:
         self.heard = time.monotonic() if beats else 0.0
         if self._told:
             peer.send(protocol.Drain())
+
+    def tune(self, tuning: Tuning) -> None:
+        """Have it serve in another way; one that has not called yet is told when it does."""
+        if self.peer is not None:
+            self.peer.send(protocol.Tune(self.identity.model, self.identity.alias, tuning))
 
     def kill(self) -> None:
         """End it now; one that has no process yet is gone at once, and killed if it ever comes to be."""

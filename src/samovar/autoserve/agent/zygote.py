@@ -62,15 +62,15 @@ def main() -> int:
             return 0
         message = protocol.decode(packet)
         if isinstance(message, protocol.Fork):
-            _make_worker(agent, message.identity, fds, config)
+            _make_worker(agent, message, fds, config)
         elif isinstance(message, protocol.Build):
             _make_builder(agent, message, fds)
         transport.close_all(fds)
 
 
-def _make_worker(agent: socket.socket, identity: protocol.Identity, fds: list[int], config: AgentConfig) -> None:
-    pid, pidfd = _fork(agent, lambda: worker.main(identity, fds[0], fds[1], config))
-    _tell(agent, protocol.Forked(identity.token, pid), pidfd)
+def _make_worker(agent: socket.socket, order: protocol.Fork, fds: list[int], config: AgentConfig) -> None:
+    pid, pidfd = _fork(agent, lambda: worker.main(order, fds, config))
+    _tell(agent, protocol.Forked(order.identity.token, pid), pidfd)
 
 
 def _make_builder(agent: socket.socket, order: protocol.Build, fds: list[int]) -> None:
