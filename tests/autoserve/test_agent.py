@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -277,9 +278,7 @@ def test_workers_leave_when_the_run_folder_is_removed(agent, eventually, fake_pl
     agent.serving(1)
     workers = agent.workers()
     agent.kill()
-    for path in agent.run_dir.iterdir():
-        path.unlink()
-    agent.run_dir.rmdir()
+    shutil.rmtree(agent.run_dir)
     eventually(lambda: not any(process.alive for process in workers), 5, "the workers gone")
 
 
