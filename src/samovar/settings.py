@@ -84,8 +84,9 @@ class Settings(BaseSettings):
     """First port given to endpoints; below the kernel's ephemeral range, so that no client socket takes one."""
     poll_seconds: float = Field(1.0, gt=0, le=3600, validation_alias=_env("SAMOVAR_POLL_SECONDS"))
     """Seconds between two listings of the registry. A listing of 100 models costs MLflow 26 ms (SQLite)."""
-    drain_seconds: float = Field(10.0, gt=0, le=3600, validation_alias=_env("SAMOVAR_DRAIN_SECONDS"))
-    """Longest time a replaced worker may take to answer what it has."""
+    drain_seconds: float = Field(80.0, gt=0, le=3600, validation_alias=_env("SAMOVAR_DRAIN_SECONDS"))
+    """Longest time a replaced worker may take to leave. It goes as soon as nobody is connected. Above the 75 s after which idle
+    connections are closed anyhow: a swap closes none earlier, whose client may be sending its next request just then."""
     body_limit_mb: float = Field(16.0, gt=0, validation_alias=_env("SAMOVAR_BODY_LIMIT_MB"))
     """Largest request body an endpoint reads, in megabytes: 100,000 rows of a wide table."""
     max_rows: int = Field(100_000, ge=1, validation_alias=_env("SAMOVAR_MAX_ROWS"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import socket
 import threading
 import time
@@ -107,6 +108,27 @@ def test_a_request_under_way_is_finished(serve, slow):
     assert answers[0].status_code == 200
     assert answers[0].headers["connection"] == "close"
     assert not endpoint.thread.is_alive()
+
+
+def test_all_requests_of_one_piece_are_answered_by_a_worker_that_leaves(serve, plans):
+    """Pipelined requests that were read together: all get their answer, and only the last says ``Connection: close``."""
+    endpoint = serve(plans["payments"], drain_seconds=10)
+    body = json.dumps(ROW).encode()
+    post = b"POST /predict HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    get = b"GET /ping HTTP/1.1\r\nHost: h\r\n\r\n"
+    for piece in (post * 4, get * 4, post + get + post + get):
+        with socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as line:
+            line.sendall(get)
+            assert line.recv(65_536).startswith(b"HTTP/1.1 200")
+            endpoint.server.drain()
+            wait_until(lambda desk=endpoint.server._desk: desk.draining)
+            line.sendall(piece)
+            came = b"".join(iter(lambda line=line: line.recv(65_536), b"")).lower()
+        endpoint.thread.join(5)
+        assert came.count(b"http/1.1 200") == 4
+        assert came.count(b"connection: close") == 1
+        assert b"connection: close" in came.rpartition(b"http/1.1 200")[2]
+        endpoint = serve(plans["payments"], drain_seconds=10)
 
 
 def test_an_idle_client_does_not_keep_a_worker_for_ever(serve, plans):

@@ -50,7 +50,8 @@ class EndpointApp:
             response = await self._guarded(request)
         except Disconnected:
             return
-        await wire.write(response, request, send, closing=self._desk.draining)
+        # Requests that came behind this one are answered too; the last of them is told to go elsewhere.
+        await wire.write(response, request, send, closing=self._desk.draining and not scope["state"]["followed"]())
 
     async def _guarded(self, request: Request) -> Response:
         route = self._desk.routes.get(request.path)

@@ -16,7 +16,8 @@ class EndpointConfig(msgspec.Struct, frozen=True):
         body_limit: largest request body, in bytes; it is kept while reading (413).
         bodies_limit: bytes of all bodies together (503): sixteen of the largest, so that many clients cannot fill the memory that
             one may not.
-        drain_seconds: longest time a replaced worker may take to leave.
+        drain_seconds: longest time a replaced worker may take to leave. Above ``keep_alive_seconds``: a swap then closes no idle
+            connection that would not have been closed anyhow.
         keep_alive_seconds: how long an idle connection is kept. Longer than clients and proxies keep theirs (often 60 s), so that
             they close first: a server that closes first loses the request that is on its way.
         header_limit: bytes of a request's line and headers together (431). Tokens and cookies of proxies fit four times over.
@@ -49,7 +50,7 @@ class EndpointConfig(msgspec.Struct, frozen=True):
     alias: str
     body_limit: int = 16 * 2**20
     bodies_limit: int = 16 * 16 * 2**20
-    drain_seconds: float = 10.0
+    drain_seconds: float = 80.0
     keep_alive_seconds: int = 75
     header_limit: int = 32 * 2**10
     header_count: int = 100

@@ -87,12 +87,14 @@ class Connection(LimitedProtocol):
         transport = self.transport
         if transport.is_closing():
             return
-        if response.status == 200 and not response.headers and response.content_type == _JSON and not self._leaving:
+        # What came behind it was sent before this answer could say anything: a connection that ends here would lose it.
+        closing = self._leaving or (self._desk.draining and not self._early)
+        if response.status == 200 and not response.headers and response.content_type == _JSON and closing == self._desk.draining:
             body = response.body
             transport.write(b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (self.front.good, self._id, len(body), body))
         else:
-            transport.write(self.front.head(response, self._id, closing=self._leaving or self._desk.draining) + response.body)
-        if self._leaving or self._desk.draining:
+            transport.write(self.front.head(response, self._id, closing=closing) + response.body)
+        if closing:
             transport.close()
         elif self._early:
             data, self._early = b"".join(self._early), []

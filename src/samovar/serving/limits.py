@@ -88,6 +88,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._begun += 1
         self._charges.append(0)
         super().on_message_begin()
+        self.scope["state"]["followed"] = self._followed
+
+    def _followed(self) -> bool:
+        """Tell whether more has come behind the request whose application runs."""
+        return bool(self.pipeline) or (self._open and not (self._headed and self.cycle is self._running))
 
     def on_url(self, url: bytes) -> None:
         """See uvicorn."""
