@@ -17,7 +17,7 @@ import pandas as pd
 ALIAS = "Production"
 
 # MLflow saves with skops and wants the author to name what is not in its own list. None of these runs code when loaded.
-_BOOSTING = [
+BOOSTING = [
     "sklearn.compose._column_transformer._RemainderColsList",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -44,7 +44,7 @@ def main(folder: Path) -> None:
                 input_example=rows.head(5),
                 registered_model_name=name,
                 pip_requirements=["scikit-learn", "skops"],
-                skops_trusted_types=_BOOSTING,
+                skops_trusted_types=BOOSTING,
             )
         mlflow.MlflowClient().set_registered_model_alias(name, ALIAS, "1")
         mlflow.artifacts.download_artifacts(f"models:/{name}@{ALIAS}", dst_path=str(folder / name))

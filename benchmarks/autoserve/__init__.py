@@ -1,0 +1,1 @@
+"""How fast, how dense and how lossless alias moves are served: ``python -m benchmarks.autoserve``."""
