@@ -30,6 +30,8 @@ $(STAMP): $(LOCK) pyproject.toml | $(BIN)/uv
 lock: $(BIN)/uv ## Resolve the dependencies again; the file holds no addresses
 	$(BIN)/uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 --upgrade \
 	  --generate-hashes --no-header --no-annotate --quiet -o $(LOCK)
+	$(BIN)/uv pip compile pyproject.toml --extra standalone --constraints $(LOCK) --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --quiet -o requirements/endpoint.txt
 
 demo: $(STAMP) ## Run the whole loop on iris and fraud and verify it from outside
 	@$(BIN)/samovar demo $(ARGS)

@@ -105,6 +105,8 @@ class Settings(BaseSettings):
     """``keys``: endpoints ask for an API key if there is a file of them. ``off``: they ask nobody, whoever can reach them."""
     api_keys_file: Path | None = Field(None, validation_alias=_env("SAMOVAR_API_KEYS_FILE"))
     """File of API keys' hashes, written by `samovar keys`. None: ``home/api-keys.json``."""
+    api_key_hashes: str = Field("", validation_alias=_env("SAMOVAR_API_KEY_HASHES"))
+    """Comma-separated hashes of API keys, beside those of the file: for containers, which have no file. A hash is no secret."""
     keyless_paths: str = Field("/ping,/health,/v2/health/live,/v2/health/ready", validation_alias=_env("SAMOVAR_KEYLESS_PATHS"))
     """Comma-separated paths that need no key. Default: probes. Add ``/metrics`` where Prometheus has no key."""
     hang_seconds: float = Field(30.0, ge=3, le=3600, validation_alias=_env("SAMOVAR_HANG_SECONDS"))

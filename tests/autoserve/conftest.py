@@ -261,3 +261,14 @@ def new_agent(tmp_path):
 def agent(new_agent):
     """A running agent whose workers run the fake server."""
     return new_agent().start()
+
+
+@pytest.fixture(scope="session")
+def logged_model(mlflow_server):
+    """Name of a registered model with the versions of `scripts/log_versions.py`."""
+    name = "tried"
+    environment = os.environ | {"MLFLOW_TRACKING_URI": mlflow_server, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    script = [sys.executable, str(HERE / "scripts" / "log_versions.py"), name]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return name

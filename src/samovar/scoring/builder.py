@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from samovar.scoring.plan import ScorerPlan
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START")
-"""Environment a builder inherits: what Python needs to start, and no credential."""
+"""Environment that a builder inherits."""
 
 _OPEN_FILES = 1024
 
@@ -51,7 +51,7 @@ def run(request: BuildRequest, timeout: float = 120.0) -> BuildResult:
             [sys.executable, "-P", "-m", "samovar.scoring.builder", f"{timeout:.0f}"],
             input=msgspec.msgpack.encode(request),
             capture_output=True,
-            env=_environment(),
+            env=environment(),
             timeout=timeout,
             check=False,
         )
@@ -64,7 +64,8 @@ def run(request: BuildRequest, timeout: float = 120.0) -> BuildResult:
     return _read(done)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return what a process inherits that loads strangers' models: what Python needs to start, and no credential."""
     kept = {name: value for name, value in os.environ.items() if name in _KEPT}
     return kept | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 

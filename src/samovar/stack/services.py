@@ -12,7 +12,7 @@ from pydantic import AliasChoices, SecretStr
 
 from samovar import addresses
 from samovar.autoserve import keyring
-from samovar.serving.config import EndpointConfig
+from samovar.autoserve.told import endpoint_config
 from samovar.settings import LOOPBACK
 from samovar.stack import ports
 from samovar.stack.state import Plan, Probe, Service
@@ -125,21 +125,8 @@ def _agent(settings: Settings, env: dict[str, str]) -> Service:
 
 
 def endpoint_options(settings: Settings) -> str:
-    """Return as JSON what every endpoint is told: settings that are called like fields of `EndpointConfig`, and a few more."""
-    same = {name: getattr(settings, name) for name in EndpointConfig.__struct_fields__ if name in type(settings).model_fields}
-    told = EndpointConfig(
-        model="",
-        alias="",
-        body_limit=int(settings.body_limit_mb * 2**20),
-        exempt=tuple(path.strip() for path in settings.keyless_paths.split(",") if path.strip()),
-        open_to_all=settings.auth == "off",
-        spool_dir=str(settings.spool_folder) if settings.prediction_log else "",
-        spool_segment_bytes=int(settings.spool_segment_mb * 2**20),
-        spool_limit_bytes=int(settings.spool_limit_mb * 2**20),
-        spool_limit_seconds=settings.spool_limit_days * 86400,
-        metrics_dir=str(settings.run_dir / "metrics"),
-        **same,
-    )
+    """Return as JSON what every endpoint is told."""
+    told = msgspec.structs.replace(endpoint_config(settings), metrics_dir=str(settings.run_dir / "metrics"))
     return msgspec.json.encode(told).decode()
 
 

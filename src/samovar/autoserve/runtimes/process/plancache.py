@@ -72,7 +72,7 @@ class PlanCache:
         if not self._limit:
             return None
         path = self._path(request)
-        content = _own(path)
+        content = read_own(path)
         if content is None:
             return None
         plan = content[_DIGEST:]
@@ -124,7 +124,7 @@ def key(request: BuildRequest) -> str:
     return hashlib.sha256(msgspec.msgpack.encode([asked, sorted(files.items()), _builder()])).hexdigest()
 
 
-def _own(path: Path) -> bytes | None:
+def read_own(path: Path) -> bytes | None:
     """Read a file that nobody but this user can have written: a trusted plan may hold a pickle."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

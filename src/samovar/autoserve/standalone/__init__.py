@@ -1,0 +1,1 @@
+"""One endpoint by itself: fetches a version, builds it and serves it. What a container runs."""
