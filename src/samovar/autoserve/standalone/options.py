@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 import msgspec
@@ -79,8 +80,15 @@ def read(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--port", type=int, default=_said("SAMOVAR_PORT", str(PORT)), help="TCP port (SAMOVAR_PORT; 8080)")
     parser.add_argument("--workers", type=int, default=None, help="worker processes (SAMOVAR_WORKERS)")
     parser.add_argument("--keep", default=_said("SAMOVAR_KEEP", ""), help="folder of the built version (SAMOVAR_KEEP; none)")
-    parser.add_argument("--trust", action="store_true", help="a person trusted this version: its files may run code")
-    found = parser.parse_args(arguments)
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        default=_said("SAMOVAR_TRUSTED", "0").lower() in ("1", "true"),
+        help="a person trusted this version: its files may run code (SAMOVAR_TRUSTED=1)",
+    )
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # An image's arguments may read like the command line's `samovar serve-version`.
+    found = parser.parse_args(words[1:] if words[:1] == ["serve-version"] else words)
     if not found.model:
         raise UsageError("No model is named.", remedy="Give --model, or set SAMOVAR_MODEL.")
     if found.version and not (found.version.isdecimal() and int(found.version) > 0):
