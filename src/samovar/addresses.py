@@ -7,11 +7,13 @@ MLflow without knowing the stack that started it.
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from samovar.errors import RetryLater
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
     from samovar.settings import Settings
@@ -44,3 +46,9 @@ def tracking_uri(settings: Settings) -> str:
     if uri is None:
         raise RetryLater("MLflow is not running.", remedy="Run `samovar up`, or set MLFLOW_TRACKING_URI to a server of yours.")
     return uri
+
+
+def from_here(host: IPv4Address | IPv6Address, port: int) -> str:
+    """Return the base URL at which this host itself reaches what listens at an address."""
+    known = ip_address("127.0.0.1" if host.version == 4 else "::1") if host.is_unspecified else host
+    return f"http://[{known}]:{port}" if known.version == 6 else f"http://{known}:{port}"

@@ -82,8 +82,20 @@ class Settings(BaseSettings):
     """Port of the controller's API; the next free one is taken when it is busy."""
     endpoint_port_base: int = Field(8100, ge=1024, le=64000, validation_alias=_env("SAMOVAR_ENDPOINT_PORT_BASE"))
     """First port given to endpoints; below the kernel's ephemeral range, so that no client socket takes one."""
+    autoserve_host: IPvAnyAddress = Field(IPv4Address(LOOPBACK), validation_alias=_env("SAMOVAR_AUTOSERVE_HOST"))
+    """Address that the controller's API listens at. Default: this host alone. Any other demands API keys, or ``auth`` off."""
     poll_seconds: float = Field(1.0, gt=0, le=3600, validation_alias=_env("SAMOVAR_POLL_SECONDS"))
     """Seconds between two listings of the registry. A listing of 100 models costs MLflow 26 ms (SQLite)."""
+    doorbell: Literal["on", "off"] = Field("on", validation_alias=_env("SAMOVAR_DOORBELL"))
+    """Whether autoserve registers a webhook with MLflow, so that it hears of a moved alias at once instead of at the next poll."""
+    doorbell_poll_seconds: float = Field(5.0, gt=0, le=3600, validation_alias=_env("SAMOVAR_DOORBELL_POLL_SECONDS"))
+    """Seconds between two listings while MLflow is known to ring: what a delivery that is lost may cost. Never less than
+    ``poll_seconds``."""
+    advertised_url: str | None = Field(None, validation_alias=_env("SAMOVAR_ADVERTISED_URL"))
+    """Where MLflow reaches the controller, such as ``http://mlflow-autoserve:8090``. None: the address it listens at, if that can
+    be reached from where MLflow runs."""
+    webhook_secret: SecretStr | None = Field(None, validation_alias=_env("SAMOVAR_WEBHOOK_SECRET"))
+    """What MLflow signs its deliveries with. None: made at the first start and kept in ``home/webhook.secret``."""
     drain_seconds: float = Field(80.0, gt=0, le=3600, validation_alias=_env("SAMOVAR_DRAIN_SECONDS"))
     """Longest time a replaced worker may take to leave. It goes as soon as nobody is connected. Above the 75 s after which idle
     connections are closed anyhow: a swap closes none earlier, whose client may be sending its next request just then."""

@@ -1,52 +1,126 @@
-"""The controller's HTTP API, on the loopback."""
+"""The controller's HTTP API: ``/api/v1/...`` for programs, also without that prefix, and ``/webhooks/mlflow`` for MLflow."""
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Path, Request, Response
+
+from samovar.autoserve import apidocs
+from samovar.autoserve.apierrors import handle_errors
+from samovar.autoserve.doorbell import bell as bells
+from samovar.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from samovar.autoserve.controller import Controller
+    from samovar.autoserve.doorbell.bell import Bell, Result
+    from samovar.autoserve.doorbell.doorbell import Doorbell
+
+_BODY_SECONDS = 5.0
+"""How long MLflow may take to send a few hundred bytes."""
+
+_STATUS: dict[Result, int] = {"rung": 200, "duplicate": 200, "stale": 400, "malformed": 400, "forged": 401, "too_large": 413}
+"""MLflow sends again after 429 and 5xx only: nothing here would be better the second time."""
 
 
-def make_app(controller: Controller, alive: Callable[[], bool]) -> FastAPI:
+def make_app(controller: Controller, alive: Callable[[], bool], doorbell: Doorbell | None = None) -> FastAPI:
     """Build the API.
 
     Args:
         controller: who answers.
         alive: whether the controller's loop runs.
+        doorbell: what MLflow rings; None where it does not.
     """
-    app = FastAPI(title="mlflow-autoserve", description="Which endpoints exist, and what they serve.")
+    app = FastAPI(
+        title="mlflow-autoserve",
+        description="Which endpoints exist, what they serve, and what happened to them.",
+        version="1",
+        docs_url="/docs",
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    routes = _endpoints(controller, alive, doorbell)
+    app.include_router(routes, prefix="/api/v1")
+    app.include_router(routes, include_in_schema=False)
+    if doorbell is not None and doorbell.bell is not None:
+        app.include_router(_webhooks(doorbell.bell), include_in_schema=False)
+    handle_errors(app)
+    apidocs.describe(app)
+    return app
 
-    @app.get("/healthz")
+
+def _endpoints(controller: Controller, alive: Callable[[], bool], doorbell: Doorbell | None) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/healthz", responses=apidocs.answers("Health", (503, "Health")))
     def healthz() -> Response:
         """Tell whether the controller works, and what it can reach. 503 only when its own loop is dead."""
         body = {"status": "ok" if alive() else "dead", **dataclasses.asdict(controller.health)}
+        body["doorbell"] = doorbell.report() if doorbell is not None else None
         return _json(body, 200 if alive() else 503)
 
-    @app.get("/endpoints")
+    @routes.get("/endpoints", responses=apidocs.answers("Endpoints"))
     def endpoints() -> Response:
         """List all endpoints as they are now."""
         return _json(controller.statuses())
 
-    @app.post("/confirm")
+    @routes.get("/endpoints/{model}/{alias}", responses=apidocs.answers("EndpointStatus", (404, "Failure")))
+    def endpoint(model: Annotated[str, Path(max_length=500)], alias: Annotated[str, Path(max_length=255)]) -> Response:
+        """Show one endpoint as it is now."""
+        for status in controller.statuses():
+            if (status.model, status.alias) == (model, alias):
+                return _json(status)
+        raise NotFound("There is no such endpoint.", remedy="See /api/v1/endpoints.")
+
+    @routes.post("/confirm", responses=apidocs.answers("Released"))
     def confirm() -> Response:
         """Let endpoints end whose aliases vanished all at once."""
         return _json({"released": controller.confirm()})
 
-    @app.post("/reconcile", status_code=202)
+    @routes.post("/reconcile", status_code=202, responses=apidocs.answers(None, (202, "Woken")))
     def reconcile() -> Response:
         """Look at the registry now instead of at the next poll."""
         controller.wake.set()
         return _json({"status": "woken"}, 202)
 
-    return app
+    return routes
 
 
-def _json(body: object, status: int = 200) -> Response:
+def _webhooks(bell: Bell) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.post(bells.PATH)
+    async def mlflow(request: Request) -> Response:
+        """Take one delivery of MLflow's in. Nothing is read here, and nothing waited for."""
+        body = await _body(request)
+        if body is None:
+            bell.count("too_large")
+            result: Result = "too_large"
+        else:
+            result = bell.deliver(request.headers, body)
+        return _json({"result": result}, _STATUS[result])
+
+    return routes
+
+
+async def _body(request: Request) -> bytes | None:
+    """Read the body; None when it is too large or too slow."""
+    found = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                found += chunk
+                if len(found) > bells.BODY_LIMIT:
+                    return None
+    except TimeoutError:
+        return None
+    return bytes(found)
+
+
+def _json(body: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/json")

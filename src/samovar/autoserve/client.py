@@ -103,22 +103,25 @@ def reconcile(settings: Settings) -> None:
     _call(settings, "POST", "/reconcile")
 
 
-def _call(settings: Settings, method: str, path: str) -> Any:
+def _call(settings: Settings, method: str, path: str, **params: Any) -> Any:
     import httpx  # noqa: PLC0415 - the agent's side of this package does without
 
-    base = _controller(settings)
+    base, token = _controller(settings)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        return httpx.request(method, f"{base}{path}", timeout=5.0, trust_env=False).raise_for_status().json()
+        answer = httpx.request(method, f"{base}/api/v1{path}", headers=headers, params=params, timeout=5.0, trust_env=False)
+        return answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         raise StackUnavailable(f"Autoserve does not answer ({type(error).__name__}).", remedy="Run `samovar up`.") from None
 
 
-def _controller(settings: Settings) -> str:
+def _controller(settings: Settings) -> tuple[str, str]:
+    """Return where it answers, and what it lets us in with."""
     try:
         found = msgspec.json.decode((settings.run_dir / ADDRESS_FILE).read_bytes())
-        return str(found["address"])
+        return str(found["address"]), str(found.get("token", ""))
     except (OSError, msgspec.DecodeError, KeyError):
         known = addresses.local(settings).get(addresses.AUTOSERVE)
     if known is None:
         raise StackUnavailable("Autoserve is not running.", remedy="Run `samovar up`.")
-    return known
+    return known, ""

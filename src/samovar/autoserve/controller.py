@@ -24,7 +24,7 @@ from samovar.logs import get_logger
 from samovar.scoring.plan import FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from samovar.autoserve.journal import Journal
     from samovar.autoserve.plan import Action
@@ -56,6 +56,21 @@ class Health:
     listed_at: float = 0.0
 
 
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """One round of the loop, as it is told to whoever listens.
+
+    Attributes:
+        statuses: all endpoints after it.
+        seconds: how long it took.
+        whole: whether both sides could be read.
+    """
+
+    statuses: tuple[EndpointStatus, ...]
+    seconds: float
+    whole: bool
+
+
 class Controller:
     """Makes what runs equal to what the registry says.
 
@@ -79,6 +94,7 @@ class Controller:
         self._journal = journal
         self.wake = threading.Event()
         self.health = Health()
+        self.listeners: list[Callable[[Round], None]] = []
         self._builds = Builds(self._build, self.wake.set)
         self._retries = Retries(clock)
         self._vanishing = Vanishing()
@@ -92,18 +108,19 @@ class Controller:
 
     # --- the loop -------------------------------------------------------------------------------------------------------------
 
-    def run(self, stop: threading.Event, poll_seconds: float) -> None:
-        """Reconcile until stopped: every poll, and when woken."""
+    def run(self, stop: threading.Event, poll_seconds: Callable[[], float]) -> None:
+        """Reconcile until stopped: every poll, and when woken. The pause between polls is asked for anew each time."""
         while not stop.is_set():
             try:
                 self.step()
             except Exception:
                 log.exception("a round failed; the next one starts afresh")
-            self.wake.wait(poll_seconds)
+            self.wake.wait(poll_seconds())
             self.wake.clear()
 
     def step(self) -> None:
         """One round: read both sides, plan, act, write down. What cannot be read leaves everything as it is."""
+        began = time.monotonic()
         wanted = self._read_registry()
         states = self._read_agent()
         if wanted is not None:
@@ -113,7 +130,9 @@ class Controller:
             self._hear(states)
         if wanted is not None and states is not None:
             self._act(wanted, states)
-        self._report()
+        statuses = tuple(self.statuses(fresh=False))
+        self._report(statuses)
+        self._tell(Round(statuses, time.monotonic() - began, wanted is not None and states is not None))
 
     def _read_registry(self) -> dict[Key, Wish] | None:
         try:
@@ -234,9 +253,17 @@ class Controller:
 
     # --- what is written down -----------------------------------------------------------------------------------------------------
 
-    def _report(self) -> None:
+    def _tell(self, done: Round) -> None:
+        """Tell whoever listens; what fails there does not stop the loop."""
+        for listener in self.listeners:
+            try:
+                listener(done)
+            except Exception:
+                log.exception("a listener failed")
+
+    def _report(self, statuses: Iterable[EndpointStatus]) -> None:
         """Note as events which version answers, and what a person should know, whenever it changes."""
-        now = {Key(status.model, status.alias): status for status in self.statuses(fresh=False)}
+        now = {Key(status.model, status.alias): status for status in statuses}
         before, self._told = self._told, now
         for key, status in now.items():
             # After our own start, what serves as before is no news; what is wrong is.

@@ -55,7 +55,7 @@ def hashes(path: Path) -> tuple[str, ...]:
     return tuple(entry.hash for entry in known) or (keys.hashed(keys.generated()),)
 
 
-def demand(path: str | Path, host: str) -> None:
+def demand(path: str | Path, host: str, *, what: str = "Endpoints") -> None:
     """Refuse an address that strangers reach, unless they are asked for a key.
 
     Raises:
@@ -63,7 +63,7 @@ def demand(path: str | Path, host: str) -> None:
     """
     if not path or not hashes(Path(path)):
         raise SettingsError(
-            f"Endpoints at {host} can be reached from other hosts and would ask for no key.",
+            f"{what} at {host} can be reached from other hosts and would ask for no key.",
             remedy="Make a key with `samovar keys add NAME`, or set SAMOVAR_AUTH=off to let everybody in.",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import errno
 import os
 import socket
 import sys
@@ -13,16 +14,18 @@ import msgspec
 import uvicorn
 
 from samovar import addresses, logs, settings
+from samovar.autoserve.access import Access
 from samovar.autoserve.agent.ledger import write_atomically
 from samovar.autoserve.api import make_app
 from samovar.autoserve.client import ADDRESS_FILE
 from samovar.autoserve.controller import Controller
+from samovar.autoserve.doorbell.doorbell import Doorbell
 from samovar.autoserve.journal import Journal
 from samovar.autoserve.runtimes.process.delivery import Delivery
 from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.autoserve.runtimes.process.plancache import PlanCache
 from samovar.autoserve.runtimes.process.runtime import ProcessRuntime
-from samovar.errors import Conflict, NotFound, SamovarError
+from samovar.errors import Conflict, NotFound, SamovarError, SettingsError
 from samovar.registry.client import Registry
 from samovar.settings import LOOPBACK
 from samovar.store.database import open_database
@@ -68,19 +71,22 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal]:
     return Controller(registries, ProcessRuntime(agent, delivery), journal), journal
 
 
-def bind(port: int) -> socket.socket:
+def bind(port: int, host: str = LOOPBACK) -> socket.socket:
     """Bind the wished port, or the next free one.
 
     Raises:
         Conflict: a hundred ports in a row are taken.
+        SettingsError: this host has not the address.
     """
     for candidate in range(port, min(port + _PORTS, 65_536)):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((LOOPBACK, candidate))
-        except OSError:
+            listener.bind((host, candidate))
+        except OSError as error:
             listener.close()
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise SettingsError(f"This host has not the address {host}.", remedy="Correct SAMOVAR_AUTOSERVE_HOST.") from None
             continue
         listener.listen()  # who reads our address before the server is up waits instead of being refused
         return listener
@@ -89,17 +95,22 @@ def bind(port: int) -> socket.socket:
 
 def run(settings: Settings) -> None:
     """Run the controller until SIGTERM."""
-    listener = bind(settings.autoserve_port)
-    address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    access = Access(settings)
+    host = str(settings.autoserve_host)
+    listener = bind(settings.autoserve_port, host)
+    port = listener.getsockname()[1]
     controller, journal = make_controller(settings)
+    doorbell = Doorbell(settings, Registries(settings), controller.wake.set, host=host, port=port)
     stop = threading.Event()
     loop = threading.Thread(
-        target=contextvars.copy_context().run, args=(controller.run, stop, settings.poll_seconds), name="controller", daemon=True
+        target=contextvars.copy_context().run, args=(controller.run, stop, doorbell.poll_seconds), name="controller", daemon=True
     )
     loop.start()
+    doorbell.start(stop)
     where = settings.run_dir / ADDRESS_FILE
-    write_atomically(where, msgspec.json.encode({"address": address, "pid": os.getpid()}), durable=False)
-    app = make_app(controller, loop.is_alive)
+    told = {"address": addresses.from_here(settings.autoserve_host, port), "pid": os.getpid(), "token": access.token}
+    write_atomically(where, msgspec.json.encode(told), durable=False)
+    app = access.guard(make_app(controller, loop.is_alive, doorbell))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
     try:
         server.run(sockets=[listener])

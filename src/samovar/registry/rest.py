@@ -66,6 +66,10 @@ class Rest:
         """Call a writing endpoint of ``/api/2.0/mlflow/``."""
         return self._json(self.request("POST", API + path, json=body))
 
+    def patch(self, path: str, **body: Any) -> dict[str, Any]:
+        """Call a changing endpoint of ``/api/2.0/mlflow/``."""
+        return self._json(self.request("PATCH", API + path, json=body))
+
     def delete(self, path: str, **body: Any) -> dict[str, Any]:
         """Call a deleting endpoint of ``/api/2.0/mlflow/``."""
         return self._json(self.request("DELETE", API + path, json=body))

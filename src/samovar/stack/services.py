@@ -35,6 +35,9 @@ SCHEDULER_BEAT = "scheduler.beat"
 def make_plan(settings: Settings, chosen: dict[str, int]) -> Plan:
     """Say what shall run for these settings on these ports."""
     urls = {name: f"http://{LOOPBACK}:{port}" for name, port in chosen.items()}
+    urls[addresses.AUTOSERVE] = addresses.from_here(settings.autoserve_host, chosen[addresses.AUTOSERVE])
+    if settings.auth == "keys" and not settings.autoserve_host.is_loopback:
+        keyring.demand(settings.keys_file, str(settings.autoserve_host), what="The controller")
     env = {
         **_SMALL,
         **_explicit(settings),
