@@ -133,6 +133,17 @@ class Settings(BaseSettings):
     """Megabytes that kept plans may take; the least recently used make room. 0 keeps none. Default: hundreds of small models."""
     workers: int = Field(1, ge=1, le=64, validation_alias=_env("SAMOVAR_WORKERS"))
     """Worker processes of each endpoint. Default: one answers thousands of requests a second, and each holds the model."""
+    memory_mb: float | None = Field(None, ge=64, validation_alias=_env("SAMOVAR_MEMORY_MB"))
+    """Megabytes that one worker may take for itself before it is ended; a model's tag ``samovar.memory_mb`` goes before it.
+    None: what ``memory_share`` says."""
+    memory_share: float = Field(0.5, ge=0, le=1, validation_alias=_env("SAMOVAR_MEMORY_SHARE"))
+    """Share of the host's memory that one worker or builder may take of which nobody said anything; 0 is no limit. Half: whoever
+    allocates without end is ended while its neighbours still have what they need."""
+    build_memory_mb: float | None = Field(None, ge=256, validation_alias=_env("SAMOVAR_BUILD_MEMORY_MB"))
+    """Megabytes that a builder may take, for the libraries and the model. None: what ``memory_share`` says."""
+    cpus: float | None = Field(None, gt=0, validation_alias=_env("SAMOVAR_CPUS"))
+    """Cores that an endpoint's workers may use together, rounded up to whole ones; a model's tag ``samovar.cpus`` goes before it.
+    None: all of them."""
     builder_idle_seconds: float = Field(20.0, gt=0, validation_alias=_env("SAMOVAR_BUILDER_IDLE_SECONDS"))
     """How long the models' own libraries stay in memory (170 MB) after the last build. A build later than that takes 2 s longer."""
 

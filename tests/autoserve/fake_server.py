@@ -11,6 +11,13 @@ import time
 import msgspec
 
 
+def eat():
+    """Allocate without end, and take what fails as no reason to stop."""
+    eaten = []
+    while True:
+        eaten.append(b"x" * 10_000_000)
+
+
 class FakeServer:
     """Answers every request with its version; its plan's files say how it misbehaves."""
 
@@ -35,6 +42,10 @@ class FakeServer:
     def load(self):
         if self.behaves("slow"):
             time.sleep(float(self.plan.files["slow"]))
+        if self.behaves("eats"):
+            eat()
+        if self.behaves("holds"):
+            self.held = b"x" * int(self.plan.files["holds"])
         if self.behaves("broken"):
             raise ValueError("no such layer")
         if self.behaves("hangs"):
@@ -48,6 +59,8 @@ class FakeServer:
         on_accepting()
         if self.behaves("crashes"):
             os.kill(os.getpid(), signal.SIGSEGV)
+        if self.behaves("eats_when_serving"):
+            self.loop.call_soon(eat)
         await self.leaving.wait()
         server.close()
         meeting.close()
@@ -59,6 +72,8 @@ class FakeServer:
         self.open.add(writer)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
+                if head.startswith(b"GET /eat "):
+                    eat()
                 last = self.leaving.is_set() or b"connection: close" in head.lower()
                 body = f"{self.plan.label} {os.getpid()}".encode()
                 if self.behaves("tells_config"):

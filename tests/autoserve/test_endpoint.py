@@ -16,6 +16,7 @@ from samovar.autoserve import protocol
 from samovar.autoserve.agent.endpoint import Endpoint
 from samovar.autoserve.agent.slots import Artifact
 from samovar.autoserve.plan import Key
+from samovar.autoserve.tuning import Tuning
 
 KEY = Key("m", "Production")
 
@@ -35,10 +36,14 @@ class Worker:
         self.reason = ""
         self.unreadable = False
         self.started = time.monotonic()
+        self.keys = identity.token[:1]
         self.leaves = False
 
     def drain(self):
         self.leaves = True
+
+    def tune(self, tuning):
+        self.tuning = tuning
 
     def kill(self):
         self.leaves = True
@@ -49,7 +54,8 @@ class Endpoints(RuleBasedStateMachine):
 
     @initialize(workers=st.integers(1, 3))
     def begin(self, workers):
-        self.workers = workers
+        self.workers = self.usual = workers
+        self.keys = "a"
         self.living = []
         self.timers = []
         self.offered = 0
@@ -64,7 +70,8 @@ class Endpoints(RuleBasedStateMachine):
     # what the agent does for it
 
     def spawn(self, endpoint, slot):
-        worker = Worker(slot.artifact.identity(f"t{len(self.living)}", KEY, slot.generation), len(self.living) + 1)
+        worker = Worker(slot.artifact.identity(f"{self.keys}{len(self.living)}", KEY, slot.generation), len(self.living) + 1)
+        worker.tuning = endpoint.tuning
         self.living.append(worker)
         return worker
 
@@ -86,9 +93,17 @@ class Endpoints(RuleBasedStateMachine):
     def cancel(self):
         self.endpoint.cancel()
 
-    @rule()
-    def renew(self):
-        self.endpoint.renew()
+    @rule(keys=st.sampled_from("ab"))
+    def renew(self, keys):
+        self.keys = keys
+        self.endpoint.renew(keys)
+
+    @rule(workers=st.none() | st.integers(1, 4))
+    def tune(self, workers):
+        tuning = Tuning(workers=workers)
+        self.endpoint.tune(tuning)
+        assert self.endpoint.workers == (workers or self.usual)
+        assert all(worker.tuning == tuning for worker in self.held())
 
     @precondition(lambda self: any(worker.state == "loading" for worker in self.living))
     @rule(data=st.data())
@@ -98,7 +113,7 @@ class Endpoints(RuleBasedStateMachine):
         before = self.endpoint.current
         self.endpoint.on_accepting(worker)
         if self.endpoint.current is not before:
-            assert len(self.endpoint.current.accepting()) == self.workers, "all workers of the new version answer"
+            assert len(self.endpoint.current.accepting()) == self.endpoint.workers, "all workers of the new version answer"
 
     @precondition(lambda self: self.living)
     @rule(data=st.data())
@@ -120,13 +135,13 @@ class Endpoints(RuleBasedStateMachine):
         self.timers.clear()
         old, self.endpoint = self.endpoint, self.made()
         for artifact in [
-            *(slot.artifact for slot in (old.current, old.candidate) if slot),
+            *(slot.artifact for slot in (old.current, old.candidate, old.renewal) if slot),
             *([old.previous] if old.previous else []),
         ]:
             artifact.close()
         old.listener.close()
         for worker in data.draw(st.permutations([worker for worker in self.living if not worker.leaves])):
-            hello = protocol.Hello(worker.identity, worker.state)
+            hello = protocol.Hello(worker.identity, worker.state, tuning=old.tuning)
             self.endpoint.adopt(worker, self.artifact(worker.identity.version), hello)
         self.endpoint.leaving |= {worker for worker in self.living if worker.leaves}
         if data.draw(st.booleans()):
@@ -135,14 +150,20 @@ class Endpoints(RuleBasedStateMachine):
 
     # what always holds
 
+    def slots(self):
+        return [slot for slot in (self.endpoint.current, self.endpoint.candidate, self.endpoint.renewal) if slot is not None]
+
+    def held(self):
+        return [worker for slot in self.slots() for worker in slot.workers]
+
     @invariant()
     def every_worker_belongs_somewhere_or_leaves(self):
-        slots = [slot for slot in (self.endpoint.current, self.endpoint.candidate) if slot is not None]
-        held = [worker for slot in slots for worker in slot.workers]
+        slots, held = self.slots(), self.held()
         assert len(held) == len(set(held))
         assert set(held) == {worker for worker in self.living if not worker.leaves}
         assert self.endpoint.leaving == {worker for worker in self.living if worker.leaves}
-        assert all(len(slot.workers) <= self.workers for slot in slots)
+        assert all(len(slot.workers) <= self.endpoint.workers for slot in slots)
+        assert self.endpoint.renewal is None or self.endpoint.renewal.generation == self.endpoint.current.generation
         assert all(worker.identity.generation == slot.generation for slot in slots for worker in slot.workers)
 
     @invariant()
@@ -154,7 +175,7 @@ class Endpoints(RuleBasedStateMachine):
 
     @invariant()
     def every_descriptor_is_owned(self):
-        owned = [slot.artifact for slot in (self.endpoint.current, self.endpoint.candidate) if slot is not None]
+        owned = [slot.artifact for slot in self.slots()]
         owned += [self.endpoint.previous] if self.endpoint.previous is not None else []
         assert all(artifact.fd >= 0 for artifact in owned)
         assert len({artifact.fd for artifact in owned}) == len(owned)
@@ -169,7 +190,7 @@ class Endpoints(RuleBasedStateMachine):
             worker.state = "accepting"
             self.endpoint.on_accepting(worker)
         assert self.endpoint.current.artifact.version == self.offered
-        assert len(self.endpoint.current.workers) == self.workers
+        assert len(self.endpoint.current.workers) == self.endpoint.workers
         assert self.endpoint.candidate is None
         self.every_worker_belongs_somewhere_or_leaves()
         self.endpoint.stop()

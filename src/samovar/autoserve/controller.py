@@ -248,7 +248,7 @@ class Controller:
             held = key in self._vanishing.held
             failure = self._retries.failure(key, version)
             status = describe(key, version, states.get(key), failure=failure, building=key in builds, held=held)
-            found.append(msgspec.structs.replace(status, warnings=wish.problems if wish is not None else ()))
+            found.append(msgspec.structs.replace(status, warnings=(*status.warnings, *(wish.problems if wish is not None else ()))))
         return found
 
     # --- what is written down -----------------------------------------------------------------------------------------------------

@@ -6,14 +6,22 @@ nobody in, not everybody.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
+import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from samovar.autoserve.agent.ledger import write_atomically
 from samovar.errors import Conflict, NotFound, SettingsError
 from samovar.serving import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -36,23 +44,67 @@ def entries(path: Path) -> list[Entry] | None:
     Raises:
         SettingsError: it cannot be read. It is not taken for an absent one: that would open the endpoints.
     """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Entry])
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.DecodeError) as error:
-        raise SettingsError(
-            f"{path} is no readable file of API keys ({type(error).__name__}).", remedy="Restore it, or make new keys."
-        ) from None
+    return Ring.read(path).entries()
 
 
 def hashes(path: Path) -> tuple[str, ...]:
     """Return what an endpoint is told of the keys: nothing without a file; raises as ``entries``."""
-    known = entries(path)
-    if known is None:
-        return ()
-    # Of a key that nobody ever saw, so that an empty file lets nobody in.
-    return tuple(entry.hash for entry in known) or (keys.hashed(keys.generated()),)
+    return Ring.read(path).hashes()
+
+
+class Ring(msgspec.Struct, frozen=True):
+    """A file of keys as it was at one moment.
+
+    Attributes:
+        path: the file.
+        content: what was in it; None when there was no file.
+        error: why it could not be read; empty when it could.
+    """
+
+    path: Path
+    content: bytes | None = None
+    error: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> Ring:
+        """Read a file; one that cannot be read is told from one that is not there when it is asked for its keys."""
+        try:
+            return cls(path, path.read_bytes())
+        except FileNotFoundError:
+            return cls(path)
+        except OSError as error:
+            return cls(path, error=type(error).__name__)
+
+    @property
+    def digest(self) -> str:
+        """What tells these keys from others; empty when there is no file, so that nobody is asked for a key."""
+        if self.content is None:
+            return self.error
+        return hashlib.sha256(self.content).hexdigest()[:16]
+
+    def entries(self) -> list[Entry] | None:
+        """Return the keys; None when there is no file. Raises ``SettingsError``."""
+        error = self.error
+        if self.content is not None:
+            try:
+                return msgspec.json.decode(self.content, type=list[Entry])
+            except msgspec.DecodeError as wrong:
+                error = type(wrong).__name__
+        if not error:
+            return None
+        raise SettingsError(f"{self.path} is no readable file of API keys ({error}).", remedy="Restore it, or make new keys.")
+
+    def hashes(self) -> tuple[str, ...]:
+        """Return what an endpoint is told of the keys: nothing without a file. Raises ``SettingsError``."""
+        known = self.entries()
+        if known is None:
+            return ()
+        # Of a key that nobody ever saw, so that an empty file lets nobody in.
+        return tuple(entry.hash for entry in known) or (keys.hashed(keys.generated()),)
+
+
+NOBODY = Ring(Path())
+"""No file: nobody is asked for a key."""
 
 
 def demand(path: str | Path, host: str, *, what: str = "Endpoints") -> None:
@@ -74,21 +126,36 @@ def add(path: Path, name: str) -> str:
     Raises:
         Conflict: the name has a key.
     """
-    known = entries(path) or []
-    if any(entry.name == name for entry in known):
-        raise Conflict("That name has a key already.", remedy="Take it back first, or choose another name.")
     key = keys.generated()
-    _write(path, [*known, Entry(name, keys.hashed(key), time.time())])
+    with _alone(path):
+        known = entries(path) or []
+        if any(entry.name == name for entry in known):
+            raise Conflict("That name has a key already.", remedy="Take it back first, or choose another name.")
+        _write(path, [*known, Entry(name, keys.hashed(key), time.time())])
     return key
 
 
 def remove(path: Path, name: str) -> None:
     """Take a key back; raises ``NotFound``."""
-    known = entries(path) or []
-    left = [entry for entry in known if entry.name != name]
-    if len(left) == len(known):
-        raise NotFound("No key has that name.", remedy="See `samovar keys list`.")
-    _write(path, left)
+    with _alone(path):
+        known = entries(path) or []
+        left = [entry for entry in known if entry.name != name]
+        if len(left) == len(known):
+            raise NotFound("No key has that name.", remedy="See `samovar keys list`.")
+        _write(path, left)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other commands out between reading and writing: of two keys made at once, one would be lost."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A file of its own, since the keys' file is replaced by each writer.
+    fd = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _write(path: Path, known: list[Entry]) -> None:

@@ -15,6 +15,7 @@ import uvicorn
 
 from samovar import addresses, logs, settings
 from samovar.autoserve.access import Access
+from samovar.autoserve.agent import limits
 from samovar.autoserve.agent.ledger import write_atomically
 from samovar.autoserve.api import make_app
 from samovar.autoserve.client import ADDRESS_FILE
@@ -67,7 +68,15 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal]:
     journal = Journal(lambda: open_database(settings), registries.current)
     agent = AgentLink(settings.run_dir)
     cache = PlanCache(settings.plan_folder, int(settings.plan_cache_mb * 1e6))
-    delivery = Delivery(registries, agent, journal.trusted, cache, settings.build_seconds, compile=settings.compile == "on")
+    delivery = Delivery(
+        registries,
+        agent,
+        journal.trusted,
+        cache,
+        settings.build_seconds,
+        build_memory=limits.bound(settings.build_memory_mb or 0, settings.memory_share),
+        compile=settings.compile == "on",
+    )
     return Controller(registries, ProcessRuntime(agent, delivery), journal), journal
 
 

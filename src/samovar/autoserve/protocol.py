@@ -170,6 +170,7 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
         pids: all processes that answer.
         host: address that it listens at.
         tuning: how it serves.
+        warnings: what is wrong with it although it serves, each in one sentence.
     """
 
     model: str
@@ -191,6 +192,7 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
     pids: tuple[int, ...] = ()
     host: str = "127.0.0.1"
     tuning: Tuning = PLAIN
+    warnings: tuple[str, ...] = ()
 
 
 # --- worker <-> agent ---------------------------------------------------------------------------------------------------------
@@ -205,6 +207,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
         since: when it began to accept, seconds since the epoch.
         beats: it sends ``Beat``, so that its silence means something.
         tuning: how it serves, for an agent that knows nothing yet.
+        keys: digest of the API keys that it knows; empty when it asks nobody for one.
     """
 
     identity: Identity
@@ -212,6 +215,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     since: float = 0.0
     beats: bool = False
     tuning: Tuning = PLAIN
+    keys: str = ""
 
 
 class Changed(msgspec.Struct, frozen=True, tag="changed"):
@@ -234,10 +238,17 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
 
 
 class Fork(msgspec.Struct, frozen=True, tag="fork"):
-    """Make a worker that serves as ``tuning`` says. Carries the listening socket, the plan, and the peers' socket."""
+    """Make a worker. Carries the listening socket, the plan, and the peers' socket.
+
+    Attributes:
+        identity: who it shall be.
+        tuning: how it shall serve.
+        memory: bytes that it may take; 0 is no limit.
+    """
 
     identity: Identity
     tuning: Tuning = PLAIN
+    memory: int = 0
 
 
 class Forked(msgspec.Struct, frozen=True, tag="forked"):

@@ -110,6 +110,7 @@ def describe(  # noqa: PLR0913 - both sides, and what lies between them
         engine=state.engine if state else "",
         notes=state.notes if state else "",
         pids=state.pids if state else (),
+        warnings=state.warnings if state else (),
     )
 
 

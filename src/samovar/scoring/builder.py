@@ -26,21 +26,24 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUA
 """Environment that a builder inherits."""
 
 _OPEN_FILES = 1024
+_DEFAULTS = ("120", "0")  # seconds, and bytes of memory
 
 
-def run_builder(request: BuildRequest, timeout: float = 120.0) -> ScorerPlan:
+def run_builder(request: BuildRequest, timeout: float = 120.0, *, memory: int = 0, python: str = sys.executable) -> ScorerPlan:
     """Build in a process of its own and return the plan; see `run`."""
-    plan = run(request, timeout).plan
+    plan = run(request, timeout, memory=memory, python=python).plan
     assert plan is not None
     return plan
 
 
-def run(request: BuildRequest, timeout: float = 120.0) -> BuildResult:
+def run(request: BuildRequest, timeout: float = 120.0, *, memory: int = 0, python: str = sys.executable) -> BuildResult:
     """Build in a process of its own; the result has a plan.
 
     Args:
         request: the version.
         timeout: seconds after which the process is killed.
+        memory: bytes that it may take; 0 is no limit.
+        python: interpreter that runs it, of another environment than ours if the version needs one.
 
     Raises:
         Untrusted: a person must trust the version first; the remedy is the command.
@@ -48,7 +51,7 @@ def run(request: BuildRequest, timeout: float = 120.0) -> BuildResult:
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "samovar.scoring.builder", f"{timeout:.0f}"],
+            [python, "-P", "-m", "samovar.scoring.builder", f"{timeout:.0f}", str(memory)],
             input=msgspec.msgpack.encode(request),
             capture_output=True,
             env=environment(),
@@ -83,24 +86,43 @@ def _read(done: subprocess.CompletedProcess[bytes]) -> BuildResult:
     raise (Untrusted if result.condition == "Untrusted" else ModelError)(result.message, remedy=result.remedy)
 
 
-def answer(request: BuildRequest) -> BuildResult:
-    """Build and say how it went."""
+def answer(request: BuildRequest, memory: int = 0) -> BuildResult:
+    """Build and say how it went; ``memory`` is what this process may take, in bytes."""
     try:
         plan, explanation = explained(request) if request.explain else (build(request), None)
         return BuildResult(condition="Built", plan=plan, explanation=explanation)
     except Untrusted as error:
         return BuildResult(condition="Untrusted", message=error.message, remedy=error.remedy)
-    except SamovarError as error:
-        return BuildResult(condition="Failed", message=error.message, remedy=error.remedy)
+    except (SamovarError, MemoryError) as error:
+        if memory and _starved(error):
+            return _too_large(memory)
+        message, remedy = (error.message, error.remedy) if isinstance(error, SamovarError) else (str(error), "")
+        return BuildResult(condition="Failed", message=message, remedy=remedy)
+
+
+def _too_large(memory: int) -> BuildResult:
+    return BuildResult(
+        condition="Failed",
+        message=f"Building the version took more than {memory / 1e6:.0f} MB, which is its limit.",
+        remedy="Raise SAMOVAR_BUILD_MEMORY_MB or make it smaller.",
+    )
+
+
+def _starved(error: BaseException | None) -> bool:
+    """Whether it was memory that was wanting, whatever was made of that on the way."""
+    while error is not None and not isinstance(error, MemoryError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def main(argv: list[str] | None = None) -> None:
     """Serve one request on the standard streams."""
     arguments = sys.argv[1:] if argv is None else argv
     output = _private_stdout()
-    _limit(int(float(arguments[0])) if arguments else 120)
+    seconds, memory = (int(float(argument)) for argument in (*arguments, *_DEFAULTS[len(arguments) :]))
+    _limit(seconds, memory)
     request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=BuildRequest)
-    output.write(msgspec.msgpack.encode(answer(request)))
+    output.write(msgspec.msgpack.encode(answer(request, memory)))
     output.flush()
     os._exit(0)  # threads that a model started shall not keep the process
 
@@ -112,8 +134,10 @@ def _private_stdout() -> BinaryIO:
     return output
 
 
-def _limit(seconds: int) -> None:
+def _limit(seconds: int, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds + 1, seconds + 5))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     limit = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)

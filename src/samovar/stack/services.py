@@ -118,6 +118,8 @@ def _agent(settings: Settings, env: dict[str, str]) -> Service:
     if settings.auth == "keys":
         options.append(f"--keys-file={settings.keys_file}")
     options += [f"--workers={settings.workers}", f"--idle-seconds={settings.builder_idle_seconds}"]
+    options += [f"--memory-mb={settings.memory_mb or 0}", f"--build-memory-mb={settings.build_memory_mb or 0}"]
+    options += [f"--memory-share={settings.memory_share}", f"--cpus={settings.cpus or 0}"]
     options += [f"--log-level={settings.log_level}", f"--log-format={settings.log_format}"]
     return Service(
         name="agent",

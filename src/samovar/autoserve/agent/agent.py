@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from samovar.autoserve import memory, peers, protocol, transport
 from samovar.autoserve.agent import config as files
+from samovar.autoserve.agent import limits
 from samovar.autoserve.agent.endpoint import Endpoint
 from samovar.autoserve.agent.epochs import Epochs
 from samovar.autoserve.agent.ledger import Ledger
 from samovar.autoserve.agent.nursery import Nursery
 from samovar.autoserve.agent.peer import Peer
 from samovar.autoserve.agent.slots import Artifact, Slot
+from samovar.autoserve.agent.turns import Turns
 from samovar.autoserve.agent.watch import Watch
 from samovar.autoserve.agent.workers import KnownProcess, WorkerProcess, new_token, read_known, write_known
 from samovar.autoserve.plan import Key
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from samovar.autoserve.agent.config import AgentConfig
+    from samovar.autoserve.tuning import Tuning
 
 log = get_logger(__name__)
+
+_WRITE_SECONDS, _RETRY_SECONDS = 0.02, 5.0
 
 ADOPTION_SECONDS = 3.0
 """Longest time a new agent waits for the workers of its forerunner before it takes orders."""
@@ -52,6 +57,9 @@ class Agent:
         self._lean = Nursery(self._loop, files.named(config, "zygote", config.preload), self._on_forked, lambda: True)
         self._ample = Nursery(self._loop, files.named(config, "ample zygote", config.ample), self._on_forked, self._ample_needed)
         self._watch = Watch(self._loop, config, lambda: list(self._workers.values()), self._renew)
+        self._turns = Turns(self._loop)
+        self._unborn: set[str] = set()  # workers that were given up before they had a process
+        self._unwritten = False
         self._endpoints: dict[Key, Endpoint] = {}
         self._workers: dict[str, WorkerProcess] = {}
         self._peers: set[Peer] = set()
@@ -98,10 +106,28 @@ class Agent:
         """Ask a zygote for a worker."""
         identity = slot.artifact.identity(new_token(), endpoint.key, slot.generation)
         worker = self._register(identity, endpoint)
-        first, *rest = endpoint.fds
-        self._nursery(identity).fork(protocol.Fork(identity, endpoint.tuning), [first, slot.artifact.fd, *rest])
-        self.later(self._config.load_seconds, lambda: self._too_slow(worker))
+        self._turns.ask(identity.token, lambda: self._fork(worker, endpoint, slot))
         return worker
+
+    def _fork(self, worker: WorkerProcess, endpoint: Endpoint, slot: Slot) -> None:
+        worker.asked = True
+        order = protocol.Fork(worker.identity, endpoint.tuning, self._memory(endpoint.tuning))
+        first, *rest = endpoint.fds
+        self._nursery(worker.identity).fork(order, [first, slot.artifact.fd, *rest])
+        self.later(self._config.load_seconds, lambda: self._too_slow(worker))
+
+    def _memory(self, tuning: Tuning) -> int:
+        """Return the bytes that a worker may take; 0 is no limit."""
+        return limits.bound(tuning.memory_mb or self._config.memory_mb, self._config.memory_share)
+
+    def _hold(self, worker: WorkerProcess, endpoint: Endpoint, *, tuned: bool = False) -> None:
+        """Keep a worker within its limits. Its wall it got at its birth; later it is moved."""
+        worker.limit = self._memory(endpoint.tuning)
+        if tuned:
+            limits.worker_wall(worker.pid, worker.limit)
+        cpus = endpoint.tuning.cpus or self._config.cpus
+        if cpus or tuned:
+            limits.confine(worker.pid, limits.cores(cpus, endpoint.port))
 
     def later(self, delay: float, call: Callable[[], None]) -> None:
         """Call after a delay in seconds."""
@@ -119,9 +145,9 @@ class Agent:
         self._workers[identity.token] = worker
         return worker
 
-    def _renew(self) -> None:
+    def _renew(self, keys: str) -> None:
         for endpoint in self._endpoints.values():
-            endpoint.renew()
+            endpoint.renew(keys)
 
     def _keep_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -158,8 +184,8 @@ class Agent:
             self._on_hello(peer, message, fds)
         elif isinstance(message, protocol.Changed | protocol.Beat):
             transport.close_all(fds)
-            worker = next((worker for worker in self._workers.values() if worker.peer is peer), None)
-            if worker is not None:
+            worker = peer.owner
+            if worker is not None and not worker.gone:
                 worker.heard = time.monotonic()
                 if isinstance(message, protocol.Changed):
                     self._on_changed(worker, message)
@@ -169,18 +195,17 @@ class Agent:
     def _on_hello(self, peer: Peer, hello: protocol.Hello, fds: list[int]) -> None:
         token = hello.identity.token
         known = self._workers.get(token)
-        if known is not None and known.pid not in {0, peer.pid}:
-            # A zygote died between its fork and its answer, and the next one forked again: one worker is enough.
+        if token in self._unborn or (known is not None and known.pid not in {0, peer.pid}):
+            # Nobody wants it any more; or a zygote died between its fork and its answer, and the next one forked again.
+            self._unborn.discard(token)
             os.kill(peer.pid, signal.SIGKILL)
             transport.close_all(fds)
             return
         if known is not None:
             transport.close_all(fds)
             self._nursery(known.identity).settle(token)
-            known.greet(peer, beats=hello.beats)
-            known.born(peer.pid)
-            if known.endpoint is not None and known.endpoint.tuning != hello.tuning:
-                known.tune(known.endpoint.tuning)  # it changed between the fork and this call
+            known.greet(peer, hello)
+            self._born(known, peer.pid)
             if hello.state == "accepting" != known.state:
                 known.state = hello.state
                 if known.endpoint is not None:
@@ -204,12 +229,11 @@ class Agent:
             endpoint = self._adopting_endpoint(key, fds[0], fds[2:])
             worker = self._register(identity, endpoint)
             endpoint.adopt(worker, Artifact.named(identity, fds[1]), hello)
-            if endpoint.tuning != hello.tuning:
-                self._loop.call_soon(lambda: worker.tune(endpoint.tuning))
+            worker.tuning = endpoint.tuning
             self._nursery(identity).start()
         worker.state = hello.state
-        worker.greet(peer, beats=hello.beats)
-        worker.born(peer.pid)
+        worker.greet(peer, hello)
+        self._born(worker, peer.pid)
         log.info("adopted a worker", model=key.model, alias=key.alias, version=identity.version, pid=peer.pid, state=hello.state)
 
     def _adopting_endpoint(self, key: Key, listener_fd: int, peers_fd: list[int]) -> Endpoint:
@@ -228,14 +252,21 @@ class Agent:
     def _on_forked(self, token: str, pid: int, pidfd: int) -> None:
         worker = self._workers.get(token)
         if worker is None:
+            self._unborn.discard(token)
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             os.close(pidfd)
             return
-        worker.born(pid, pidfd)
+        self._born(worker, pid, pidfd)
         self._write_known()
+
+    def _born(self, worker: WorkerProcess, pid: int, pidfd: int | None = None) -> None:
+        worker.born(pid, pidfd)
+        if worker.endpoint is not None and worker.pid:
+            self._hold(worker, worker.endpoint)
 
     def _on_changed(self, worker: WorkerProcess, changed: protocol.Changed) -> None:
         worker.state = changed.state
+        self._turns.over(worker.identity.token)
         if changed.state == "failed":
             worker.reason = changed.reason
             worker.unreadable = changed.unreadable
@@ -243,19 +274,37 @@ class Agent:
             worker.endpoint.on_accepting(worker)
 
     def _on_gone(self, worker: WorkerProcess) -> None:
-        self._workers.pop(worker.identity.token, None)
-        self._nursery(worker.identity).settle(worker.identity.token)
+        token = worker.identity.token
+        self._workers.pop(token, None)
+        self._turns.over(token)
+        self._nursery(worker.identity).settle(token)
+        if worker.asked and not worker.pid:
+            self._unborn.add(token)
         if worker.endpoint is not None:
             worker.endpoint.on_gone(worker)
         self._write_known()
 
     def _too_slow(self, worker: WorkerProcess) -> None:
         if worker.state == "loading" and not worker.gone:
-            worker.reason = f"It did not get ready within {self._config.load_seconds:g} s."
-            worker.kill()
+            worker.end(f"It did not get ready within {self._config.load_seconds:g} s.")
 
     def _write_known(self) -> None:
-        write_known(self._run_dir / files.WORKERS, [worker.pid for worker in self._workers.values() if worker.pid])
+        """Write down who runs, a moment later: two hundred births at once are one write."""
+        if not self._unwritten:
+            self._unwritten = True
+            self._loop.call_later(_WRITE_SECONDS, self._write_now)
+
+    def _write_now(self) -> None:
+        self._unwritten = False
+        if self._finished.is_set():
+            return
+        try:
+            write_known(self._run_dir / files.WORKERS, [known for worker in self._workers.values() if (known := worker.known)])
+        except OSError as error:
+            # Workers call the next agent by themselves; what is not written only keeps it from waiting for those that do not.
+            log.warning("what runs cannot be written down; trying again", error=error.strerror)
+            self._unwritten = True
+            self._loop.call_later(_RETRY_SECONDS, self._write_now)
 
     # --- what the controller asks -------------------------------------------------------------------------------------------
 
@@ -274,6 +323,9 @@ class Agent:
                 peer.send(self._obey(message, fds))
         except SamovarError as error:
             peer.send(protocol.Refusal(str(error)))
+        except OSError as error:  # a full disk, no descriptor left: whoever asked hears it, and asks again
+            log.warning("a request failed", error=str(error))
+            peer.send(protocol.Refusal(f"The agent's host refuses ({error.strerror})."))
         finally:
             transport.close_all(fds)
 
@@ -298,6 +350,9 @@ class Agent:
             return
         if isinstance(message, protocol.Tune):
             endpoint.tune(message.tuning)
+            for worker in self._workers.values():
+                if worker.endpoint is endpoint and worker.pid:
+                    self._hold(worker, endpoint, tuned=True)
         elif isinstance(message, protocol.Cancel):
             endpoint.cancel()
         else:
@@ -315,7 +370,7 @@ class Agent:
             if endpoint is None:
                 port, listener = self._ledger.bind(key)
                 endpoint = self._endpoints[key] = Endpoint(key, port, listener, self, peers.listen(self._run_dir, key))
-        except SamovarError:
+        except (SamovarError, OSError):
             artifact.close()
             raise
         endpoint.offer(artifact)

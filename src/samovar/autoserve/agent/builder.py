@@ -18,19 +18,26 @@ from typing import Any
 import msgspec
 
 from samovar.autoserve import memory, protocol, transport
-from samovar.autoserve.agent import titles
+from samovar.autoserve.agent import limits, titles
 
 _PR_SET_PDEATHSIG = 1
 _OPEN_FILES = 1024
 
 
-def main(order: protocol.Build, request_fd: int, line_fd: int) -> int:
-    """Build what ``request_fd`` asks for and send the plan over ``line_fd``; returns the exit code."""
+def main(order: protocol.Build, request_fd: int, line_fd: int, memory_limit: int = 0) -> int:
+    """Build what ``request_fd`` asks for and send the plan over ``line_fd``; returns the exit code.
+
+    Args:
+        order: what is built, and for how long at most.
+        request_fd: the sealed request.
+        line_fd: where the answer goes.
+        memory_limit: bytes that the build may take; 0 is no limit.
+    """
     titles.set_title(f"samovar: building {order.model} v{order.version}")
-    _limit(order.seconds)
+    _limit(order.seconds, memory_limit)
     request = importlib.import_module("samovar.scoring.request")
     result: Any = importlib.import_module("samovar.scoring.builder").answer(
-        msgspec.msgpack.decode(memory.read(request_fd), type=request.BuildRequest)
+        msgspec.msgpack.decode(memory.read(request_fd), type=request.BuildRequest), memory_limit
     )
     plans = importlib.import_module("samovar.scoring.plan")
     fds = [] if result.plan is None else [memory.seal(plans.encode(result.plan), name=f"{order.model}-v{order.version}")]
@@ -44,13 +51,14 @@ _WORDS = 2000
 """Characters of a message that travel."""
 
 
-def _limit(seconds: float) -> None:
+def _limit(seconds: float, memory_limit: int) -> None:
     # The default action kills, also inside a library that never returns to Python.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     # It ends with the zygote: nobody would take its answer.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     os.dup2(2, 1)  # what a model prints is no answer
+    limits.build_wall(memory_limit)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))

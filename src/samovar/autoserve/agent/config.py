@@ -44,7 +44,11 @@ class AgentConfig(msgspec.Struct, frozen=True):
         host: address that endpoints listen at.
         keys_file: file of the API keys (see `samovar.autoserve.keyring`); empty asks nobody for a key.
         hang_seconds: a worker that answers and then shows no sign of life for so long is replaced.
-        workers: worker processes of each endpoint.
+        workers: worker processes of each endpoint, unless its tuning says another number.
+        memory_mb: megabytes that a worker may take, unless its endpoint's tuning says; 0 leaves it to ``memory_share``.
+        build_memory_mb: megabytes that a builder may take; 0 leaves it to ``memory_share``.
+        memory_share: share of the host's memory that one process may take of which nobody said anything; 0 is no limit.
+        cpus: cores that an endpoint may use, unless its tuning says; 0 is all of them.
         entry: dotted name of the server a worker runs, ``module:Class``.
         preload: modules the lean zygote imports.
         ample: modules the ample zygote imports.
@@ -64,6 +68,10 @@ class AgentConfig(msgspec.Struct, frozen=True):
     keys_file: str = ""
     hang_seconds: float = 30.0
     workers: int = 1
+    memory_mb: float = 0.0
+    build_memory_mb: float = 0.0
+    memory_share: float = 0.5
+    cpus: float = 0.0
     entry: str = DEFAULT_ENTRY
     preload: tuple[str, ...] = LEAN_PRELOAD
     ample: tuple[str, ...] = AMPLE_PRELOAD

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from samovar.autoserve import protocol
+from samovar.autoserve.agent import limits
 from samovar.autoserve.agent.slots import Artifact, Slot
 from samovar.autoserve.backoff import Backoff
 from samovar.autoserve.tuning import PLAIN
@@ -36,12 +37,16 @@ CRASHES = 3
 """Crashes in a row after which a newly swapped-in version is given up for the last good one."""
 
 
+_FRESH_SECONDS = 600.0
+"""How long the last death of a worker is told."""
+
+
 class Host(Protocol):
     """What an endpoint asks of the agent."""
 
     @property
     def workers(self) -> int:
-        """How many workers serve each endpoint."""
+        """How many workers serve an endpoint that says no number of its own."""
 
     def spawn(self, endpoint: Endpoint, slot: Slot) -> Worker:
         """Make a worker for a slot."""
@@ -68,6 +73,7 @@ class Endpoint:
         self.peers = peers
         self.current: Slot | None = None
         self.candidate: Slot | None = None
+        self.renewal: Slot | None = None
         self.previous: Artifact | None = None
         self.leaving: set[Worker] = set()
         self.restarts = 0
@@ -78,6 +84,15 @@ class Endpoint:
         self.tuning = PLAIN
         self._host = host
         self._generation = 0
+        self._renewals = 0  # that failed in a row
+        self._renew_at = 0.0
+        self._died = 0.0
+        self._death = ""
+
+    @property
+    def workers(self) -> int:
+        """How many workers serve this endpoint."""
+        return self.tuning.workers or self._host.workers
 
     # --- what the controller asks -------------------------------------------------------------------------------------------
 
@@ -89,20 +104,29 @@ class Endpoint:
         self.candidate = Slot(artifact, self._generation)
         self._fill(self.candidate)
 
-    def renew(self) -> None:
-        """Replace the workers by others of the same version, which are told what is true now."""
-        slot = self.candidate or self.current
-        if slot is not None:
-            failed, reason = self.failed, self.reason
-            self.offer(slot.artifact.copy())
-            self.failed, self.reason = failed, reason
+    def renew(self, keys: str) -> None:
+        """Replace workers that know other API keys than these by workers of the same version. Asked for until there are none.
+
+        A version on its way is left alone: its workers read the keys when they are born.
+        """
+        slot = self.current
+        if slot is None or self.renewal is not None or time.monotonic() < self._renew_at:
+            return
+        if any(worker.keys != keys for worker in slot.accepting()):
+            self.renewal = Slot(slot.artifact.copy(), slot.generation)
+            self._fill(self.renewal)
 
     def tune(self, tuning: Tuning) -> None:
-        """Serve in another way from now on; workers that are there learn it now, others are born with it."""
+        """Serve in another way from now on: the workers are told, and made more or fewer."""
         self.tuning = tuning
-        for slot in (self.current, self.candidate):
-            for worker in slot.workers if slot is not None else ():
+        for slot in self._slots():
+            if slot not in self._slots():
+                continue  # another one took its place
+            for worker in slot.workers:
                 worker.tune(tuning)
+            self._trim(slot)
+            self._fill(slot)
+            self._advance(slot)
 
     def cancel(self) -> None:
         """Forget the version that is on its way."""
@@ -114,6 +138,7 @@ class Endpoint:
         """End: close the port and let every worker answer what it has."""
         self.stopping = True
         self.cancel()
+        self._end_renewal()
         slot, self.current = self.current, None
         if slot is not None:
             self._drop(slot)
@@ -134,7 +159,7 @@ class Endpoint:
     def adopt(self, worker: Worker, artifact: Artifact, hello: protocol.Hello) -> None:
         """Take over a worker that another agent made: of two offers whose workers accept, the younger wins."""
         generation = hello.identity.generation
-        if self.tuning == PLAIN:
+        if hello.tuning != PLAIN:
             self.tuning = hello.tuning
         self._generation = max(self._generation, generation)
         slot = next((slot for slot in (self.current, self.candidate) if slot is not None and slot.generation == generation), None)
@@ -144,8 +169,7 @@ class Endpoint:
             artifact.close()
         slot.workers.append(worker)
         if slot is self.current:
-            if len(slot.workers) > self._host.workers:
-                self._leave(slot, worker)
+            pass
         elif self.stopping:
             self._drop(slot)
         elif hello.state == "accepting" and (self.current is None or self.current.generation < generation):
@@ -157,22 +181,18 @@ class Endpoint:
             self.candidate = slot
         elif slot is not self.candidate:
             self._drop(slot)
+        self._trim(slot)
 
     def complete(self) -> None:
         """Make up for workers that are missing, after all that an earlier agent left were adopted."""
-        for slot in (self.current, self.candidate):
-            if slot is not None:
-                self._fill(slot)
+        self.tune(self.tuning)
 
     def on_accepting(self, worker: Worker) -> None:
         """A worker answers requests."""
         slot = self._slot(worker)
         if slot is None:
             return
-        if slot is self.candidate and len(slot.accepting()) >= self._host.workers:
-            self.candidate = None
-            slot.since = time.time()
-            self._promote(slot)
+        self._advance(slot)
         log.info(
             "serving", model=self.key.model, alias=self.key.alias, version=slot.artifact.version, port=self.port, pid=worker.pid
         )
@@ -187,7 +207,12 @@ class Endpoint:
         if slot is None:
             return
         slot.workers.remove(worker)
-        if slot is self.candidate:
+        if slot is self.renewal:
+            self._renewals += 1
+            self._renew_at = time.monotonic() + RESTART.delay(self._renewals)
+            log.warning("a worker that knows the keys of now fails", model=self.key.model, alias=self.key.alias, reason=reason)
+            self._end_renewal()
+        elif slot is self.candidate:
             self.cancel()
             self._fail(slot, reason)
         elif worker.unreadable:
@@ -198,10 +223,29 @@ class Endpoint:
     # --- inside -------------------------------------------------------------------------------------------------------------
 
     def _slot(self, worker: Worker) -> Slot | None:
-        for slot in (self.candidate, self.current):
-            if slot is not None and worker in slot.workers:
-                return slot
-        return None
+        return next((slot for slot in self._slots() if worker in slot.workers), None)
+
+    def _slots(self) -> list[Slot]:
+        return [slot for slot in (self.current, self.candidate, self.renewal) if slot is not None]
+
+    def _advance(self, slot: Slot) -> None:
+        """Let a slot take the place that it was made for, once all its workers answer."""
+        if len(slot.accepting()) < self.workers:
+            return
+        if slot is self.candidate:
+            self.candidate = None
+            slot.since = time.time()
+            self._promote(slot)
+        elif slot is self.renewal and self.current is not None:
+            self._retire(self.current)
+            self.current.workers, slot.workers = slot.workers, []
+            self._renewals = 0
+            self._end_renewal()
+
+    def _end_renewal(self) -> None:
+        slot, self.renewal = self.renewal, None
+        if slot is not None:
+            self._drop(slot)
 
     def _younger(self, generation: int) -> bool:
         """Whether an offer is younger than the one on its way."""
@@ -209,6 +253,8 @@ class Endpoint:
 
     def _promote(self, slot: Slot) -> None:
         old, self.current = self.current, slot
+        self._death = ""
+        self._end_renewal()
         if old is None:
             return
         self._retire(old)
@@ -223,6 +269,7 @@ class Endpoint:
     def _revive(self, slot: Slot, reason: str, *, lived: float) -> None:
         slot.crashes = 1 if lived > STEADY_SECONDS else slot.crashes + 1
         self.restarts += 1
+        self._died, self._death = time.monotonic(), f"A worker of v{slot.artifact.version} died. {reason}"
         log.warning("a worker died", model=self.key.model, alias=self.key.alias, version=slot.artifact.version, reason=reason)
         if slot.crashes >= CRASHES and self.previous is not None:
             # The version answered its example but cannot live: back to the one that could, from memory.
@@ -237,21 +284,30 @@ class Endpoint:
         log.warning("a plan must be built again", model=self.key.model, alias=self.key.alias, reason=reason)
         if not slot.workers:
             self.current = None
+            self._end_renewal()
             slot.artifact.close()
 
     def _replace(self, slot: Slot, artifact: Artifact) -> None:
         self._drop(slot)
+        self._end_renewal()
         self._generation += 1
         self.current = Slot(artifact, self._generation, since=time.time())
         self._fill(self.current)
 
     def _respawn(self, slot: Slot) -> None:
-        if slot is self.current and len(slot.workers) < self._host.workers:
+        if slot is self.current and len(slot.workers) < self.workers:
             slot.workers.append(self._host.spawn(self, slot))
 
     def _fill(self, slot: Slot) -> None:
-        while len(slot.workers) < self._host.workers:
+        while len(slot.workers) < self.workers:
             slot.workers.append(self._host.spawn(self, slot))
+
+    def _trim(self, slot: Slot) -> None:
+        """Let workers leave that are too many, those first that do not answer."""
+        for worker in sorted(slot.workers, key=lambda worker: worker.state == "accepting")[
+            : max(0, len(slot.workers) - self.workers)
+        ]:
+            self._leave(slot, worker)
 
     def _retire(self, slot: Slot) -> None:
         for worker in list(slot.workers):
@@ -296,4 +352,9 @@ class Endpoint:
             pids=pids,
             host=str(self.listener.getsockname()[0]),
             tuning=self.tuning,
+            warnings=self._warnings(),
         )
+
+    def _warnings(self) -> tuple[str, ...]:
+        died = [self._death] if self._death and time.monotonic() - self._died < _FRESH_SECONDS else []
+        return (*died, *limits.cpu_remarks(self.tuning.cpus))

@@ -62,7 +62,11 @@ class Ledger:
                 listener = _bind(self._host, port)
             except Conflict:
                 continue
-            self.keep(key, port)
+            try:
+                self.keep(key, port)
+            except OSError:
+                listener.close()
+                raise
             return port, listener
         raise Conflict(f"No port from {self._base} on is free.", remedy="Set SAMOVAR_ENDPOINT_PORT_BASE to a lower port.")
 
@@ -70,9 +74,10 @@ class Ledger:
         """Write down that the port belongs to the alias."""
         if self._ports.get(key) == port:
             return
-        self._ports[key] = port
-        entries = [_Entry(key.model, key.alias, port) for key, port in sorted(self._ports.items())]
+        known = self._ports | {key: port}
+        entries = [_Entry(key.model, key.alias, port) for key, port in sorted(known.items())]
         write_atomically(self._path, msgspec.json.format(msgspec.json.encode(entries)))
+        self._ports = known
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -80,12 +85,16 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)  # half a file helps nobody on a disk that is full
+        raise
 
 
 def _load(path: Path) -> dict[Key, int]:

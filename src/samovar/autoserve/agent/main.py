@@ -16,6 +16,7 @@ import msgspec
 from samovar import logs
 from samovar.autoserve import keyring
 from samovar.autoserve.agent import config as files
+from samovar.autoserve.agent import limits
 from samovar.autoserve.agent.agent import Agent
 from samovar.autoserve.agent.config import AMPLE_PRELOAD, DEFAULT_ENTRY, LEAN_PRELOAD, AgentConfig
 from samovar.errors import Conflict, SamovarError, SettingsError
@@ -39,6 +40,10 @@ def parse(argv: Sequence[str]) -> AgentConfig:
     parser.add_argument("--hang-seconds", type=float, default=30.0, help="how long a worker may show no sign of life")
     parser.add_argument("--load-seconds", type=float, default=60.0, help="longest time a worker may take to load its model")
     parser.add_argument("--workers", type=int, default=1, help="worker processes of each endpoint")
+    parser.add_argument("--memory-mb", type=float, default=0.0, help="megabytes that a worker may take (0: --memory-share)")
+    parser.add_argument("--build-memory-mb", type=float, default=0.0, help="megabytes that a builder may take (0: --memory-share)")
+    parser.add_argument("--memory-share", type=float, default=0.5, help="share of the host's memory one process may take (0: all)")
+    parser.add_argument("--cpus", type=float, default=0.0, help="cores that the workers of an endpoint may use (0: all)")
     parser.add_argument("--entry", default=DEFAULT_ENTRY, help="server that workers run, module:Class")
     parser.add_argument("--preload", default=",".join(LEAN_PRELOAD), help="modules that workers of compiled models find imported")
     parser.add_argument(
@@ -59,6 +64,10 @@ def parse(argv: Sequence[str]) -> AgentConfig:
         hang_seconds=known.hang_seconds,
         load_seconds=known.load_seconds,
         workers=known.workers,
+        memory_mb=known.memory_mb,
+        build_memory_mb=known.build_memory_mb,
+        memory_share=known.memory_share,
+        cpus=known.cpus,
         entry=known.entry,
         preload=_names(known.preload),
         ample=_names(known.ample),
@@ -112,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logs.configure("mlflow-autoserve-agent", level=config.log_level, fmt=config.log_format)
         _check_bind(config)
         lock = hold_lock(Path(config.run_dir))
+        limits.raise_files()
         asyncio.run(_run(config))
     except SamovarError as error:
         sys.stderr.write(f"error: {error}\n")

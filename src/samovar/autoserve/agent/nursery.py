@@ -59,6 +59,9 @@ class Nursery:
         self._deaths = 0
         self._pause: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._ready = False
+        self._hung = False  # whether the last zygote hung while it imported
         self._closed = False
 
     @property
@@ -77,14 +80,19 @@ class Nursery:
         self._open[order.identity.token] = (order, [os.dup(fd) for fd in fds])
         if self._peer is not None:
             self._peer.send(order, fds)
+        self._expect()
 
     def build(self, order: protocol.Build, fds: list[int]) -> bool:
         """Hand an order for a build on; False while there is no zygote."""
         self.start()
-        if self._peer is None:
+        peer = self._peer
+        if peer is None:
             return False
         self._ordered += 1
-        self._peer.send(order, fds)
+        peer.send(order, fds)
+        if peer.closed:  # the zygote was dead, which only the sending showed
+            return False
+        self._expect()
         return True
 
     def settle(self, token: str) -> None:
@@ -98,7 +106,7 @@ class Nursery:
         self._closed = True
         for token in list(self._open):
             self.settle(token)
-        for timer in (self._idle, self._pause):
+        for timer in (self._idle, self._pause, self._patience):
             if timer is not None:
                 timer.cancel()
         for pidfd in list(self._builders):
@@ -116,18 +124,38 @@ class Nursery:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, pass_fds=[theirs.fileno()], env=environment, start_new_session=True
         )
-        config = msgspec.structs.replace(self._config, zygote_fd=theirs.fileno())
+        # What hangs when it is imported for all must not keep all from serving: each worker then imports what it needs itself.
+        preload = () if self._hung else self._config.preload
+        config = msgspec.structs.replace(self._config, zygote_fd=theirs.fileno(), preload=preload)
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(msgspec.json.encode(config))
             self._process.stdin.close()
         theirs.close()
         self._peer = Peer(self._loop, ours, self._on_message, self._on_close)
+        self._ready = False
         for order, fds in self._open.values():
             self._peer.send(order, fds)
+        self._expect()
         self._rest()
 
+    def _expect(self) -> None:
+        """Begin to wait anew for a sign of the zygote, if it owes one."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._peer is not None and (not self._ready or self._open or self._ordered):
+            self._patience = self._loop.call_later(self._config.load_seconds / 2, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._hung = not self._ready
+        log.warning("the zygote hangs and is ended", zygote=self._config.zygote_name, importing=self._hung)
+        if self._process is not None:
+            self._process.kill()  # its line is cut, and another one is started
+
     def _on_message(self, _: Peer, message: protocol.Message, fds: list[int]) -> None:
+        self._ready = True
+        self._loop.call_soon(self._expect)  # when what is said was noted
         if not isinstance(message, protocol.Forked) or len(fds) != 1:
             transport.close_all(fds)
             return

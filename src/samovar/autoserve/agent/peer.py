@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from samovar.autoserve.agent.workers import WorkerProcess
+
 log = get_logger(__name__)
 
 
@@ -43,6 +45,7 @@ class Peer:
         self._on_close = on_close
         self._queue: collections.deque[tuple[bytes, list[int]]] = collections.deque()
         self.closed = False
+        self.owner: WorkerProcess | None = None  # the worker whose line it is
         self.pid, self.uid = transport.peer(sock)
         sock.setblocking(False)
         loop.add_reader(sock, self.read)

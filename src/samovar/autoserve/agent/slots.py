@@ -59,6 +59,7 @@ class Worker(Protocol):
     reason: str
     unreadable: bool
     started: float
+    keys: str
 
     def drain(self) -> None:
         """Ask it to leave; it is killed when it takes too long."""
@@ -70,7 +71,7 @@ class Worker(Protocol):
         """Have it serve in another way."""
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Slot:
     """A version at an endpoint, and the workers that serve it."""
 

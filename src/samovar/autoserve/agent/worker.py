@@ -22,9 +22,8 @@ import msgspec
 from samovar import logs
 from samovar.autoserve import keyring, memory, peers, protocol, transport
 from samovar.autoserve.agent import config as agent_config
-from samovar.autoserve.agent import titles
+from samovar.autoserve.agent import limits, titles
 from samovar.autoserve.naming import endpoint_name
-from samovar.autoserve.tuning import PLAIN
 from samovar.errors import SamovarError
 from samovar.serving import collector
 
@@ -80,16 +79,17 @@ class Server(Protocol):
 def main(order: protocol.Fork, fds: list[int], config: AgentConfig) -> int:
     """Run one worker in the calling process and return its exit code; ``fds`` are those of the order."""
     identity, (listener_fd, plan_fd, *peers_fd) = order.identity, fds
+    limits.worker_wall(0, order.memory)
     name = endpoint_name(identity.model, identity.alias)
     titles.set_title(f"samovar: {identity.model}@{identity.alias} v{identity.version}")
     logs.configure(name, level=config.log_level, fmt=config.log_format, model=identity.model, alias=identity.alias)
     listener = socket.socket(fileno=listener_fd)
     met = [socket.socket(fileno=fd) for fd in peers_fd]
-    tether = Tether(identity, [listener, *met], plan_fd, Path(config.run_dir), order.tuning)
+    tether = Tether(order, [listener, *met], plan_fd, config)
     signal.signal(signal.SIGTERM, lambda *_: tether.drain())
     tether.start()
     try:
-        server = make_server(config, identity, memory.read(plan_fd))
+        server = make_server(config, identity, memory.read(plan_fd), tether.keys())
         server.load()
         if isinstance(server, Sharing):
             for peers_listener in met:
@@ -101,13 +101,22 @@ def main(order: protocol.Fork, fds: list[int], config: AgentConfig) -> int:
         tether.report("failed", str(error), unreadable=True)
         return FAILED
     except Exception as error:  # noqa: BLE001 - whatever a model raises is the model's failure, and is reported as such
-        reason = str(error) if isinstance(error, SamovarError) else f"The model fails to load ({type(error).__name__}: {error})."
+        reason = _reason(error, order.memory)
         log.warning("a version fails to load", version=identity.version, reason=reason)
         tether.report("failed", reason)
         return FAILED
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(server, listener.dup(), tether))
     return SERVED
+
+
+def _reason(error: Exception, limit: int) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) and limit:
+            return limits.excess(limit)
+        cause = cause.__cause__ or cause.__context__
+    return str(error) if isinstance(error, SamovarError) else f"The model fails to load ({type(error).__name__}: {error})."
 
 
 async def _serve(server: Server, listener: socket.socket, tether: Tether) -> None:
@@ -124,15 +133,15 @@ async def _beat(tether: Tether) -> None:
         await asyncio.sleep(BEAT_SECONDS)
 
 
-def make_server(config: AgentConfig, identity: protocol.Identity, plan: bytes) -> Server:
+def make_server(config: AgentConfig, identity: protocol.Identity, plan: bytes, keys: tuple[str, ...]) -> Server:
     """Build the server that ``config.entry`` names."""
     module, _, attribute = config.entry.partition(":")
     entry: Any = getattr(importlib.import_module(module), attribute)
-    server: Server = entry(_decoded(plan), endpoint_config(config, identity))
+    server: Server = entry(_decoded(plan), endpoint_config(config, identity, keys))
     return server
 
 
-def endpoint_config(config: AgentConfig, identity: protocol.Identity) -> EndpointConfig:
+def endpoint_config(config: AgentConfig, identity: protocol.Identity, keys: tuple[str, ...]) -> EndpointConfig:
     """Return what all endpoints are told, and what is this one's: its name, the keys of now, and its own folders."""
     name = endpoint_name(identity.model, identity.alias)
     told = config.endpoint
@@ -140,7 +149,7 @@ def endpoint_config(config: AgentConfig, identity: protocol.Identity) -> Endpoin
         told,
         model=identity.model,
         alias=identity.alias,
-        keys=keyring.hashes(Path(config.keys_file)) if config.keys_file else (),
+        keys=keys,
         spool_dir=str(Path(told.spool_dir, name)) if told.spool_dir else "",
         metrics_dir=str(Path(told.metrics_dir, name)) if told.metrics_dir else "",
     )
@@ -166,22 +175,21 @@ class Tether:
     """A worker's line to the agent, whichever agent there is.
 
     Args:
-        identity: the worker.
+        order: which worker it is, and how it shall serve.
         listeners: its listening sockets, TCP first, handed to the agent that adopts it.
         plan_fd: its plan, handed over likewise.
-        run_dir: where the agent's socket is.
-        tuning: how it serves, until the agent says otherwise.
+        config: the agent's; says where its socket is.
     """
 
-    def __init__(
-        self, identity: protocol.Identity, listeners: list[socket.socket], plan_fd: int, run_dir: Path, tuning: Tuning = PLAIN
-    ) -> None:
-        self._identity = identity
+    def __init__(self, order: protocol.Fork, listeners: list[socket.socket], plan_fd: int, config: AgentConfig) -> None:
+        self._identity = order.identity
         self._fds = [listeners[0].fileno(), plan_fd, *(listener.fileno() for listener in listeners[1:])]
         self._listeners = listeners
-        self._tuning = tuning
+        self._tuning = order.tuning
         self._follow: Callable[[Policy], None] | None = None
-        self._run_dir = run_dir
+        self._run_dir = Path(config.run_dir)
+        # Read before the first call, which says which keys these are.
+        self._keys = keyring.Ring.read(Path(config.keys_file)) if config.keys_file else keyring.NOBODY
         self._lock = threading.RLock()  # a signal may ask to drain while the main thread reports
         self._line: socket.socket | None = None
         self._state: protocol.WorkerState = "loading"
@@ -194,6 +202,10 @@ class Tether:
         # The first call is made before anything can fail, so that every failure is heard.
         self._call()
         threading.Thread(target=self._keep, name="tether", daemon=True).start()
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the hashes of the keys that are asked for; raises ``SettingsError`` when their file cannot be read."""
+        return self._keys.hashes()
 
     def report(self, state: protocol.WorkerState, reason: str = "", *, unreadable: bool = False) -> None:
         """Tell the agent; when there is none, the next one learns it from the greeting."""
@@ -269,7 +281,9 @@ class Tether:
         except OSError:
             return False
         with self._lock:
-            hello = protocol.Hello(self._identity, self._state, self._since, beats=True, tuning=self._tuning)
+            hello = protocol.Hello(
+                self._identity, self._state, self._since, beats=True, tuning=self._tuning, keys=self._keys.digest
+            )
             try:
                 # One that leaves has nothing to hand over: it is only watched until it is gone.
                 transport.send(line, protocol.encode(hello), [] if self._leaving else self._fds)

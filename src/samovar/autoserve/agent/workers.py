@@ -14,6 +14,7 @@ import msgspec
 from samovar.autoserve import protocol
 from samovar.autoserve.agent.ledger import write_atomically
 from samovar.autoserve.agent.titles import start_time
+from samovar.autoserve.tuning import PLAIN
 
 if TYPE_CHECKING:
     import asyncio
@@ -62,6 +63,11 @@ class WorkerProcess:
         self._drain_seconds = drain_seconds
         self._loop = loop
         self._on_gone = on_gone
+        self.keys = ""  # digest of the keys that it knows
+        self.limit = 0  # bytes that it may take; 0 is no limit
+        self.asked = False  # whether a zygote was told to make it
+        self.tuning = endpoint.tuning if endpoint is not None else PLAIN
+        self._start_time: int | None = None
         self._told = self._killed = self.gone = False
 
     def born(self, pid: int, pidfd: int | None = None) -> None:
@@ -76,6 +82,7 @@ class WorkerProcess:
             self._gone()
             return
         self.pid = pid
+        self._start_time = start_time(pid)
         self._loop.add_reader(self.pidfd, self._gone)
         if self._killed:
             self.kill()
@@ -85,23 +92,46 @@ class WorkerProcess:
     def drain(self) -> None:
         """Ask it to leave, and kill it when it takes longer than it may."""
         self._told = True
+        if not self.pid and not self.asked:
+            self.kill()  # nobody was told to make it
+            return
         if self.peer is not None:
             self.peer.send(protocol.Drain())
         if self.pid:
             # A margin: the worker keeps its own deadline and closes what is left in order.
             self._loop.call_later(self._drain_seconds + 2.0, self.kill)
 
-    def greet(self, peer: Peer, *, beats: bool) -> None:
-        """Learn its line; a wish to see it leave that came earlier is told now."""
+    def greet(self, peer: Peer, hello: protocol.Hello) -> None:
+        """Learn its line; what it has not heard yet is told now."""
         self.peer = peer
-        self.heard = time.monotonic() if beats else 0.0
+        peer.owner = self
+        self.heard = time.monotonic() if hello.beats else 0.0
+        self.keys = hello.keys
+        if self.tuning != hello.tuning:
+            self.tune(self.tuning)
         if self._told:
             peer.send(protocol.Drain())
 
     def tune(self, tuning: Tuning) -> None:
         """Have it serve in another way; one that has not called yet is told when it does."""
+        self.tuning = tuning
         if self.peer is not None:
             self.peer.send(protocol.Tune(self.identity.model, self.identity.alias, tuning))
+
+    @property
+    def known(self) -> KnownProcess | None:
+        """What the next agent must know of it; None while it has no process."""
+        return KnownProcess(self.pid, self._start_time) if self.pid and self._start_time is not None else None
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was killed."""
+        return self._killed
+
+    def end(self, reason: str) -> None:
+        """End it now, and say why."""
+        self.reason = reason
+        self.kill()
 
     def kill(self) -> None:
         """End it now; one that has no process yet is gone at once, and killed if it ever comes to be."""
@@ -151,9 +181,8 @@ class KnownProcess(msgspec.Struct, frozen=True):
         os.close(pidfd)
 
 
-def write_known(path: Path, pids: list[int]) -> None:
+def write_known(path: Path, known: list[KnownProcess]) -> None:
     """Write down which workers run, so that the next agent knows whom to wait for."""
-    known = [KnownProcess(pid, start) for pid in pids if (start := start_time(pid)) is not None]
     write_atomically(path, msgspec.json.encode(known), durable=False)
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from samovar import logs
 from samovar.autoserve import protocol, transport
-from samovar.autoserve.agent import builder, titles, worker
+from samovar.autoserve.agent import builder, limits, titles, worker
 from samovar.autoserve.agent.config import AgentConfig, read_config
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def main() -> int:
     preload(config.preload)
     gc.collect()
     gc.freeze()  # pages of what is imported are never written by the collector, so workers share them
+    transport.send(agent, protocol.encode(protocol.Done()))  # everything is imported: orders are obeyed from now on
     while True:
         packet, fds = transport.receive(agent)
         if not packet:
@@ -64,7 +65,7 @@ def main() -> int:
         if isinstance(message, protocol.Fork):
             _make_worker(agent, message, fds, config)
         elif isinstance(message, protocol.Build):
-            _make_builder(agent, message, fds)
+            _make_builder(agent, message, fds, config)
         transport.close_all(fds)
 
 
@@ -73,10 +74,11 @@ def _make_worker(agent: socket.socket, order: protocol.Fork, fds: list[int], con
     _tell(agent, protocol.Forked(order.identity.token, pid), pidfd)
 
 
-def _make_builder(agent: socket.socket, order: protocol.Build, fds: list[int]) -> None:
+def _make_builder(agent: socket.socket, order: protocol.Build, fds: list[int], config: AgentConfig) -> None:
+    memory = limits.bound(config.build_memory_mb, config.memory_share)
     # It ends by itself, at its deadline at the latest; whoever ordered it hears that its line was cut. The agent is told so that
     # it does not take the zygote away from under it.
-    pid, pidfd = _fork(agent, lambda: builder.main(order, fds[0], fds[1]))
+    pid, pidfd = _fork(agent, lambda: builder.main(order, fds[0], fds[1], memory))
     _tell(agent, protocol.Forked("", pid), pidfd)
 
 

@@ -38,6 +38,7 @@ class Delivery:
         trusted: whether a person trusted a version.
         cache: plans that were built before.
         build_seconds: longest time of a build.
+        build_memory: bytes that a build may take; 0 is no limit.
         compile: whether models may be lowered to compiled scorers.
     """
 
@@ -49,6 +50,7 @@ class Delivery:
         cache: PlanCache,
         build_seconds: float,
         *,
+        build_memory: int = 0,
         compile: bool = True,  # noqa: A002 - what the setting and the request call it
     ) -> None:
         self._registry = registry
@@ -56,6 +58,7 @@ class Delivery:
         self._trusted = trusted
         self._cache = cache
         self._build_seconds = build_seconds
+        self._build_memory = build_memory
         self._compile = compile
 
     def bring(self, key: Key, number: int, *, wished: Callable[[], bool], again: bool = False) -> None:
@@ -105,7 +108,8 @@ class Delivery:
             built, fd = self._agent.build(order, request_fd)
         except StackUnavailable:
             # No zygote now: a builder that starts from nothing takes seconds longer, and is as good.
-            return memory.seal(encode(run_builder(request, self._build_seconds)), name=f"{request.model}-v{request.version}")
+            plan = run_builder(request, self._build_seconds, memory=self._build_memory)
+            return memory.seal(encode(plan), name=f"{request.model}-v{request.version}")
         finally:
             os.close(request_fd)
         if fd is not None:
