@@ -85,7 +85,7 @@ def test_the_next_agent_hears_it_from_the_workers(agent, endpoint, told):
     told(10)
 
 
-def test_peers_reach_the_workers_at_one_address_whoever_the_agent_and_the_version_are(agent, endpoint, fake_plan):
+def test_peers_reach_the_workers_at_one_address_whoever_the_agent_and_the_version_are(agent, endpoint, fake_plan, eventually):
     """The socket is inherited and handed back like the TCP one."""
     assert asked(agent) == "v1"
     agent.kill()
@@ -93,7 +93,7 @@ def test_peers_reach_the_workers_at_one_address_whoever_the_agent_and_the_versio
     agent.serving(1)
     agent.serve(fake_plan(version=2))
     agent.serving(2)
-    assert asked(agent).startswith("v2")
+    eventually(lambda: asked(agent).startswith("v2"), 10, "the old worker leaves")
 
 
 def test_the_peers_address_is_its_owner_s_alone_and_goes_with_the_endpoint(agent, endpoint, eventually):
