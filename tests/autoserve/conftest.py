@@ -200,8 +200,9 @@ def children(agent):
     pids = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()
     found = {}
     for pid in pids:
-        title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-        found[title.removeprefix("samovar: ")] = int(pid)
+        with contextlib.suppress(OSError):  # it ended while we looked
+            title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            found[title.removeprefix("samovar: ")] = int(pid)
     return found
 
 
