@@ -369,11 +369,11 @@ def visit(animal: Animal) -> dict[str, Any]:
         model = animal.model.fit(frame, target)
         began = time.perf_counter()
         try:
-            program, agreement = lowered(*opened(animal.name, model, frame), files={})
+            runner, agreement = lowered(*opened(animal.name, model, frame), files={})
         except (NotLowered, Disagrees) as error:
             return {"name": animal.name, "compiled": False, "why": str(error)}
     seconds = round(time.perf_counter() - began, 3)
-    found = {"operations": len(program.nodes), "rows": agreement.rows, "refused": agreement.refused, "ties": agreement.ties}
+    found = {"operations": len(runner.program.nodes), "rows": agreement.rows, "refused": agreement.refused, "ties": agreement.ties}
     return {"name": animal.name, "compiled": True, **found, "seconds": seconds}
 
 

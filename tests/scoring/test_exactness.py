@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import msgspec
 import numpy as np
 import pytest
@@ -42,7 +44,7 @@ def _taking_all(columns):
 
 
 def _drawer():
-    generator = np.random.default_rng(0)
+    generator = random.Random(0)
     return Drawer(COLUMNS, [[0.5, 0.1], [2.0, 3.0]], pools(None, generator), {}, generator, frozenset())
 
 
@@ -94,6 +96,50 @@ def test_answering_what_the_model_refuses_is_found_out():
 def test_refusing_what_the_model_answers_is_found_out():
     with pytest.raises(Disagrees, match="itself answers"):
         check(_Careful(_program()), _taking_all, _drawer())
+
+
+def test_a_model_that_takes_everything_is_asked_a_few_times_only():
+    """A call of a native model costs milliseconds however many rows it has: two hundred versions are built in a minute."""
+    calls = []
+
+    def native(columns):
+        calls.append(len(columns[0]))
+        return _native([[0.0 if not np.isfinite(value) else value for value in column] for column in columns])
+
+    class Taking(_Careful):
+        def row(self, values):
+            return self._runner.row([value if np.isfinite(value) else 0.0 for value in values])
+
+        def batch(self, columns):
+            return self._runner.batch([[value if np.isfinite(value) else 0.0 for value in column] for column in columns])
+
+    found = check(Taking(_program()), native, _drawer())
+    assert found.rows == sum(calls) > 700
+    assert len(calls) <= 4
+
+
+def test_rows_with_gaps_are_asked_among_themselves():
+    """A gap makes pandas hold a whole column otherwise: rows beside it would not be asked as they are served."""
+    drawer = _drawer()
+    drawer.optional = frozenset({0, 1})
+    mixed = []
+
+    def native(columns):
+        gaps = {None in row for row in zip(*columns, strict=True)}
+        mixed.append(gaps == {True, False} and len(columns[0]) > 2)
+        return _taking_all(columns)
+
+    class Taking(_Careful):
+        def row(self, values):
+            return self._runner.row([value if value is not None and np.isfinite(value) else 0.0 for value in values])
+
+        def batch(self, columns):
+            return self._runner.batch(
+                [[value if value is not None and np.isfinite(value) else 0.0 for value in column] for column in columns]
+            )
+
+    check(Taking(_program()), native, drawer)
+    assert not any(mixed)
 
 
 def test_a_difference_in_one_of_the_two_ways_to_run_is_found_out():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from samovar.contracts.spec import ContractSpec, FieldSpec
-from samovar.profiles import fields
+from samovar.profiles import FILE_NAME, fields
 from samovar.profiles.fields import CategoryProfile, FieldProfile, Moments, NumericProfile
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 FORMAT = 1
-FILE_NAME = "reference_profile.json"
 PREDICTION = "prediction"
 """Name of the profile of a model's answers."""
 

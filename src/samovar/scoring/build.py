@@ -35,7 +35,7 @@ def build(request: BuildRequest) -> ScorerPlan:
 
 
 def explained(request: BuildRequest) -> tuple[ScorerPlan, Explanation | None]:
-    """Build and say what became of the model; None for a model that is not scikit-learn's. Raises as `build`."""
+    """Build and say what became of the model; None for one that stayed with mlflow's pyfunc. Raises as `build`."""
     from samovar.scoring.explain import explain  # noqa: PLC0415 - loads the compiler, which most builders need and no other process
 
     plan, engine = _built(request)
@@ -51,8 +51,6 @@ def _built(request: BuildRequest) -> tuple[ScorerPlan, Any]:
     draft = _draft(request, description)
     engine = open_engine(draft)
     finished = msgspec.structs.replace(draft, contract=_finish(draft, engine.classes))
-    if finished.engine == "pyfunc":
-        engine = open_engine(finished)
     probe.check(finished, engine)
     if not request.compile or (finished.engine == "pyfunc" and description.loader not in _FOREIGN):
         return finished, engine
@@ -66,9 +64,10 @@ _FOREIGN = frozenset({"mlflow.xgboost", "mlflow.lightgbm"})
 def _compiled(plan: ScorerPlan, engine: Any, request: BuildRequest) -> ScorerPlan:
     from samovar.scoring.lowering import lower  # noqa: PLC0415 - scikit-learn, which only a builder of such a model loads
 
-    done = lower(plan, engine, request.files)
-    if done.engine == "compiled":
-        probe.check(done, open_engine(done))
+    compiled: Any
+    done, compiled = lower(plan, engine, request.files)
+    if compiled is not None:
+        probe.check(done, compiled)
     return done
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from samovar.scoring.engines.compiled import Runner
 from samovar.scoring.explanation import Explanation, Node
-from samovar.scoring.lowering import example_rows, native
+from samovar.scoring.lowering import example_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def explain(plan: ScorerPlan, engine: Native) -> Explanation:
         return said
     row = _row(plan, program)
     many = [[value] * _MANY for value in row]
-    ask, runner = native(engine), Runner(program)
+    ask, runner = engine.columns, Runner(program)
     return msgspec.structs.replace(
         said,
         nodes=_nodes(program),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
+import random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-import numpy as np
 
 from samovar import logs
+from samovar.profiles import FILE_NAME
 from samovar.scoring import invocations
 from samovar.scoring.compiler import NotLowered, compile_model
 from samovar.scoring.compiler.fuse import fuse
 from samovar.scoring.compiler.lower import columns_of
-from samovar.scoring.engines.compiled import Runner
+from samovar.scoring.engines.compiled import CompiledEngine, Runner
 from samovar.scoring.exactness import Disagrees, check
 from samovar.scoring.exactness.pools import pools
 from samovar.scoring.exactness.rows import Drawer, seen
@@ -22,9 +22,8 @@ from samovar.scoring.forms.kinds import inputs_of, kind_of
 from samovar.scoring.ops import Trees
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from samovar.scoring.engine import Scores
     from samovar.scoring.engines.pyfunc import PyfuncEngine
     from samovar.scoring.engines.sklearn import SklearnEngine
     from samovar.scoring.exactness import Agreement
@@ -35,28 +34,32 @@ log = logs.get_logger(__name__)
 
 Native: TypeAlias = "SklearnEngine | PyfuncEngine"
 
-_PROFILE = "reference_profile.json"
 _METHODS = ("predict", "predict_proba")
 _EXAMPLES = 64  # rows of the input example that are compared
 
 
-def lower(plan: ScorerPlan, engine: Native, files: Mapping[str, bytes]) -> ScorerPlan:
-    """Return the plan with a program in the place of the model's files; else the same plan with a note that says why."""
+def lower(plan: ScorerPlan, engine: Native, files: Mapping[str, bytes]) -> tuple[ScorerPlan, CompiledEngine | None]:
+    """Return the plan with a program in the place of the model's files, and the engine that runs it.
+
+    A model that is not lowered keeps its plan, with a note that says why, and has no such engine.
+    """
     try:
-        program, agreement = lowered(plan, engine, files)
+        runner, agreement = lowered(plan, engine, files)
     except (NotLowered, Disagrees) as error:
-        return msgspec.structs.replace(plan, notes=f"Not compiled: {error}")
+        return msgspec.structs.replace(plan, notes=f"Not compiled: {error}"), None
     except Exception as error:  # a compiler that fails costs speed, never an endpoint
         log.exception("the compiler failed", model=plan.model, version=plan.version)
-        return msgspec.structs.replace(plan, notes=f"Not compiled: the compiler failed ({type(error).__name__}).")
+        return msgspec.structs.replace(plan, notes=f"Not compiled: the compiler failed ({type(error).__name__})."), None
+    program = runner.program
     answered = agreement.rows - agreement.refused
     words = f"Compiled to {len(program.nodes)} operations; gave the model's own answers on {answered} rows."
-    return msgspec.structs.replace(
+    done = msgspec.structs.replace(
         plan, engine="compiled", files={}, model_file="", program=program, ties=agreement.ties, notes=words
     )
+    return done, CompiledEngine(done, runner)
 
 
-def lowered(plan: ScorerPlan, engine: Native, files: Mapping[str, bytes]) -> tuple[Program, Agreement]:
+def lowered(plan: ScorerPlan, engine: Native, files: Mapping[str, bytes]) -> tuple[Runner, Agreement]:
     """Lower a model and compare the two.
 
     Raises:
@@ -77,7 +80,7 @@ def lowered(plan: ScorerPlan, engine: Native, files: Mapping[str, bytes]) -> tup
         runner = Runner(program)
     except ValueError as error:
         raise NotLowered(f"The program cannot run: {error}.") from error
-    return program, check(runner, native(engine), _drawer(plan, engine, program, files))
+    return runner, check(runner, engine.columns, _drawer(plan, engine, program, files))
 
 
 def _labels_only(program: Program) -> Program:
@@ -85,20 +88,15 @@ def _labels_only(program: Program) -> Program:
     return fuse(msgspec.structs.replace(program, answer=msgspec.structs.replace(program.answer, probabilities=None)))
 
 
-def native(engine: Native) -> Callable[[list[list[Any]]], Scores]:
-    """Return how the native model is asked: as the endpoint would, past the decoder."""
-    return engine.columns
-
-
 def _drawer(plan: ScorerPlan, engine: Native, program: Program, files: Mapping[str, bytes]) -> Drawer:
     # The same rows each time a version is built: seeded by the model itself.
-    generator = np.random.default_rng(int(hashlib.sha256(plan.digest.encode()).hexdigest()[:8], 16))
+    generator = random.Random(plan.digest)  # noqa: S311 - which rows are tried is no secret
     optional = {index for index, column in enumerate(inputs_of(plan)) if kind_of(column).null}
     return Drawer(
         program.columns,
         example_rows(plan, program.columns),
         pools(engine.model, generator, _thresholds(program)),
-        seen(files.get(_PROFILE)),
+        seen(files.get(FILE_NAME)),
         generator,
         frozenset(optional),
     )

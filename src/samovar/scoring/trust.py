@@ -8,15 +8,10 @@ free constructor. What a type's *content* could do (indices into memory) is chec
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from typing import Any
 
-from samovar.errors import ModelError
 from samovar.scoring.allowed import ALLOWED, names
-
-_SCHEMA_LIMIT = 512 * 2**20  # bytes; a forest of a thousand deep trees has a schema of some ten megabytes
+from samovar.scoring.skopsfile import SkopsFile
 
 
 def untrusted(data: bytes) -> list[str]:
@@ -28,17 +23,20 @@ def untrusted(data: bytes) -> list[str]:
     Raises:
         ModelError: the bytes are no skops file.
     """
-    found: set[str] = set()
-    pending: list[Any] = [_schema(data)]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            if "__loader__" in node and (stranger := _stranger(node)):
-                found.add(stranger)
-            pending.extend(node.values())
-        elif isinstance(node, list):
-            pending.extend(node)
-    return sorted(found)
+    return strangers(SkopsFile(data))
+
+
+def strangers(file: SkopsFile) -> list[str]:
+    """Return what `untrusted` does, of a file whose schema is read already."""
+    return sorted({stranger for node in file.nodes if (stranger := _stranger(node))})
+
+
+def named(file: SkopsFile) -> list[str]:
+    """Return the types that a file names, as skops wants to be told them.
+
+    Only these, once `strangers` has judged them: skops compares each part of a model with the whole list.
+    """
+    return sorted({f"{node.get('__module__')}.{node.get('__class__')}" for node in file.nodes})
 
 
 def allowed_types() -> list[str]:
@@ -56,21 +54,11 @@ def _stranger(node: dict[str, Any]) -> str:
     return name if loader in ("ObjectNode", "FunctionNode", "TypeNode") and name not in names() else f"{loader}:{name}"
 
 
-def _schema(data: bytes) -> Any:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if archive.getinfo("schema.json").file_size > _SCHEMA_LIMIT:
-                raise ModelError("The skops file's schema is larger than any model needs.")
-            return json.loads(archive.read("schema.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
-        raise ModelError(f"The model file is no skops file ({type(error).__name__}).", remedy="Log the model again.") from None
-
-
-def sentence(strangers: list[str]) -> str:
+def sentence(found: list[str]) -> str:
     """Say why a model needs trust, in one sentence."""
-    if strangers == ["pickle"]:
+    if found == ["pickle"]:
         return "The model is stored as a pickle, which can run any code when it loads."
-    shown = ", ".join(strangers[:5]) + (f" and {len(strangers) - 5} more" if len(strangers) > 5 else "")
+    shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
     return f"The model holds types that are not on the list of safe ones: {shown}."
 
 

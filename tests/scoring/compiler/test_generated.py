@@ -120,6 +120,6 @@ def test_any_pipeline_of_known_steps_compiles_and_agrees(zoo, data):
             model.fit(frame, target)
         except (ValueError, TypeError):  # a step that takes no gaps, no sparse rows or too few columns: nobody has such a model
             assume(False)
-        program, agreement = lowered(*zoo.opened(repr(shape), model, frame), files={})
-    assert program.nodes
+        runner, agreement = lowered(*zoo.opened(repr(shape), model, frame), files={})
+    assert runner.program.nodes
     assert agreement.rows > agreement.refused

@@ -28,6 +28,9 @@ AMPLE_PRELOAD = (
     "samovar.serving.server",
     "samovar.scoring.engine",
     "samovar.scoring.builder",
+    "samovar.scoring.lowering",
+    "samovar.scoring.warm",
+    "yaml",
 )
 """What builders, and workers that run the model's own library, need besides."""
 

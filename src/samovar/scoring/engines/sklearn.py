@@ -13,6 +13,7 @@ from samovar.scoring import contents, trust
 from samovar.scoring.engine import Call, Scores
 from samovar.scoring.engines import answers, frames
 from samovar.scoring.engines.tables import Tables
+from samovar.scoring.skopsfile import SkopsFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,14 +152,16 @@ def open_plan(plan: ScorerPlan) -> SklearnEngine:
 
 
 def _load(plan: ScorerPlan, data: bytes) -> Any:
-    strangers = trust.untrusted(data) if plan.serialization == "skops" else ["pickle"]
+    file = SkopsFile(data) if plan.serialization == "skops" else None
+    strangers = ["pickle"] if file is None else trust.strangers(file)
     if strangers and not plan.trusted:
         raise Untrusted(trust.sentence(strangers), remedy=trust.remedy(plan.model, plan.version))
     try:
-        if plan.serialization == "skops":
-            model = skops.io.loads(data, trusted=[*trust.allowed_types(), *strangers])
-        else:
+        if file is None:
             model = pickle.loads(data)  # noqa: S301 - a person trusted it; cloudpickle's bytes are pickles
+        else:
+            names = trust.named(file)
+            model = skops.io.loads(file.lightened(), trusted=names)
     except Exception as error:
         raise ModelError(
             f"The model does not load ({type(error).__name__}).",

@@ -9,7 +9,7 @@ import numpy as np
 
 from samovar.errors import SamovarError
 from samovar.scoring.engine import Scores
-from samovar.scoring.exactness.compare import Compared, compare
+from samovar.scoring.exactness.compare import Compared, compare, undecided
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,15 +64,14 @@ def check(runner: Runner, native: Callable[[list[list[Any]]], Scores], drawer: D
     """
     judge = _Judge(runner, native)
     if drawer.example:
-        judge.compare(list(drawer.example))
-    for group in (*drawer.edges().values(), drawer.categories()):
-        accepted = judge.compare([row for _, row in group])
+        judge.compare([list(drawer.example)])
+    probes = [*drawer.edges().values(), drawer.categories()]
+    takes = judge.compare([[row for _, row in group] for group in probes])
+    for group, accepted in zip(probes, takes, strict=True):
         for (position, row), good in zip(group, accepted, strict=True):
             if good:
                 drawer.taken.setdefault(position, []).append(row[position])
-    drawn = drawer.drawn()
-    for start in range(0, len(drawn), _GROUP):
-        judge.compare(drawn[start : start + _GROUP])
+    judge.compare(_groups(drawer.drawn()))
     tally = judge.tally
     if tally.rows - tally.refused < _FEWEST:
         raise Disagrees(
@@ -88,10 +87,31 @@ class _Judge:
         self._asked = 0
         self.tally = _Tally()
 
-    def compare(self, rows: list[Row]) -> list[bool]:
-        """Compare rows; returns which of them the native model takes."""
+    def compare(self, groups: Sequence[list[Row]]) -> list[list[bool]]:
+        """Compare groups of rows; returns which of them the native model takes.
+
+        It is asked all groups at once, for a call costs milliseconds however many rows it has; one by one only where it refuses.
+        Rows with gaps stay among themselves, because a gap changes how a whole column is held.
+        """
+        full = [rows for rows in groups if rows and not _gappy(rows)]
+        answers = self._together(full) if len(full) > 1 else {}
+        return [self._compare(rows, answers.get(id(rows))) for rows in groups]
+
+    def _together(self, groups: list[list[Row]]) -> dict[int, Scores]:
+        """Ask the native model for all groups in one call; nothing when it refuses a row of them."""
+        try:
+            scores = self._native(_columns([row for rows in groups for row in rows]))
+        except SamovarError:
+            return {}
+        answers, start = {}, 0
+        for rows in groups:
+            answers[id(rows)] = _part(scores, start, start + len(rows))
+            start += len(rows)
+        return answers
+
+    def _compare(self, rows: list[Row], known: Scores | None) -> list[bool]:
         self._asked = 0
-        parts = self._split(rows) if rows else []
+        parts: list[tuple[Scores | None, list[Row]]] = [(known, rows)] if known is not None else self._split(rows) if rows else []
         taken = {id(row) for scores, part in parts if scores is not None for row in part}
         for scores, part in parts:
             self.tally.rows += len(part)
@@ -134,10 +154,10 @@ class _Judge:
             raise Disagrees("The lowered model refuses a row that the model itself answers.") from None
         except Exception as error:
             raise Disagrees(f"The lowered model fails at a row that the model itself answers ({type(error).__name__}).") from error
-        undecided = self._undecided(rows)
+        open_rows = self._undecided(rows)
         precision = self._runner.program.precision
         for ours in (batch, single):
-            found = compare(scores, ours, precision, undecided)
+            found = compare(scores, ours, precision, open_rows)
             self.tally.compared += found
             if found.wrong:
                 raise Disagrees(f"The lowered model answers {found.wrong} of {len(rows)} rows differently.")
@@ -147,11 +167,22 @@ class _Judge:
         if answer.rule == "value" or answer.probabilities is not None:
             return None
         decisions = np.asarray(self._runner.value(_columns(rows), answer.label), dtype=np.float64)
-        scale = 1e-12 + 1e-9 * np.abs(decisions).max(axis=1)
-        if answer.rule == "sign":
-            return np.asarray(np.abs(decisions[:, 0]) <= 1e-9)
-        top = np.sort(decisions, axis=1)[:, -2:]
-        return np.asarray(top[:, 1] - top[:, 0] <= scale)
+        return undecided(decisions, sign=answer.rule == "sign")
+
+
+def _groups(rows: list[Row]) -> list[list[Row]]:
+    """Part rows with gaps from others, and make groups of both."""
+    parts = [row for row in rows if not _gappy([row])], [row for row in rows if _gappy([row])]
+    return [part[start : start + _GROUP] for part in parts for start in range(0, len(part), _GROUP)]
+
+
+def _gappy(rows: Sequence[Row]) -> bool:
+    return any(cell is None for row in rows for cell in row)
+
+
+def _part(scores: Scores, start: int, stop: int) -> Scores:
+    shares = scores.probabilities
+    return Scores(scores.labels[start:stop], None if shares is None else shares[start:stop])
 
 
 def _columns(rows: Sequence[Row]) -> list[list[Any]]:

@@ -48,19 +48,33 @@ def tolerance(values: np.ndarray, precision: Precision) -> np.ndarray:
     return np.asarray(_ABSOLUTE + _RELATIVE * np.abs(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)))
 
 
-def compare(native: Scores, ours: Scores, precision: Precision, undecided: np.ndarray | None = None) -> Compared:
+def undecided(decisions: np.ndarray, *, sign: bool) -> np.ndarray:
+    """Return at which of n rows a model that gives labels only cannot decide within the tolerance.
+
+    Args:
+        decisions: what it decides by, (n, classes).
+        sign: whether the sign of the one column decides; else the largest column does.
+    """
+    if sign:
+        return np.asarray(np.abs(decisions[:, 0]) <= _RELATIVE)
+    scale = _ABSOLUTE + _RELATIVE * np.abs(decisions).max(axis=1)
+    top = np.sort(decisions, axis=1)[:, -2:]
+    return np.asarray(top[:, 1] - top[:, 0] <= scale)
+
+
+def compare(native: Scores, ours: Scores, precision: Precision, ties: np.ndarray | None = None) -> Compared:
     """Compare the answers to the same n rows.
 
     Args:
         native: the model's own.
         ours: the program's.
         precision: the model's.
-        undecided: mask (n,) of rows at which a label without probabilities is a tie.
+        ties: mask (n,) of rows at which a label without probabilities is a tie.
     """
     if native.probabilities is None or ours.probabilities is None:
         if (native.probabilities is None) != (ours.probabilities is None):
             return Compared(wrong=len(native.labels))
-        return _without_shares(native.labels, ours.labels, precision, undecided)
+        return _without_shares(native.labels, ours.labels, precision, ties)
     theirs, mine = np.asarray(native.probabilities, dtype=np.float64), np.asarray(ours.probabilities, dtype=np.float64)
     if theirs.shape != mine.shape:
         return Compared(wrong=len(theirs))
@@ -100,7 +114,7 @@ def _builtin(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _without_shares(theirs: Any, mine: Any, precision: Precision, undecided: np.ndarray | None) -> Compared:
+def _without_shares(theirs: Any, mine: Any, precision: Precision, ties: np.ndarray | None) -> Compared:
     native = np.asarray(theirs)
     if native.dtype.kind == "f":
         if np.shape(mine) != native.shape:
@@ -108,5 +122,5 @@ def _without_shares(theirs: Any, mine: Any, precision: Precision, undecided: np.
         good, worst = _close(native.astype(np.float64), np.asarray(mine, dtype=np.float64), precision)
         return Compared(int(np.sum(~good)), 0, worst)
     differs = ~_same(theirs, mine)
-    tied = differs & (np.zeros(len(native), dtype=bool) if undecided is None else undecided)
+    tied = differs & (np.zeros(len(native), dtype=bool) if ties is None else ties)
     return Compared(int(np.sum(differs & ~tied)), int(np.sum(tied)))

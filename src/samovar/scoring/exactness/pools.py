@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterable, Sequence
 
 _NUMBERS = 2000  # thresholds that are kept; a forest has hundreds of thousands
@@ -30,13 +31,13 @@ class Pools:
     words: list[str] = field(default_factory=list)
 
 
-def pools(model: Any, generator: np.random.Generator, numbers: Sequence[float] = ()) -> Pools:
+def pools(model: Any, generator: random.Random, numbers: Sequence[float] = ()) -> Pools:
     """Collect from a fitted model and whatever it holds; ``numbers`` are thresholds that are known already."""
     found: dict[str, list[Any]] = {"numbers": list(numbers), "texts": [], "words": []}
     _walk(model, found, set(), 0)
     known = np.unique(np.array([value for value in found["numbers"] if value == value], dtype=np.float64))  # noqa: PLR0124 - NaN
     if len(known) > _NUMBERS:
-        known = generator.choice(known, _NUMBERS, replace=False)
+        known = np.array(generator.sample(known.tolist(), _NUMBERS))
     return Pools(_neighbours(known), _sample(found["texts"], _TEXTS, generator), _sample(found["words"], _TEXTS, generator))
 
 
@@ -50,10 +51,10 @@ def _neighbours(numbers: np.ndarray) -> list[float]:
     return [float(value) for value in np.unique(np.concatenate([part.astype(np.float64) for part in beside]))]
 
 
-def _sample(values: Iterable[Any], limit: int, generator: np.random.Generator) -> list[str]:
+def _sample(values: Iterable[Any], limit: int, generator: random.Random) -> list[str]:
     texts = sorted(set(values))
     if len(texts) > limit:
-        texts = [texts[index] for index in generator.choice(len(texts), limit, replace=False)]
+        texts = generator.sample(texts, limit)
     return texts
 
 

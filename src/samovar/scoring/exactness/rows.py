@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Mapping, Sequence
-
-    import numpy as np
 
     from samovar.scoring.exactness.pools import Pools
     from samovar.scoring.program import Column
@@ -93,7 +92,7 @@ class Drawer:
     example: Sequence[Row]
     pools: Pools
     known: Mapping[str, Seen]
-    generator: np.random.Generator
+    generator: random.Random
     optional: frozenset[int]
     taken: dict[int, list[Any]] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
@@ -152,7 +151,7 @@ class Drawer:
             return self._of(values) if values else self._special(index)
         if known is not None and len(known.edges) > 1:
             return _fit(self.generator.uniform(known.edges[0], known.edges[-1]), column.kind)
-        return _fit(self.generator.normal(0.0, 10.0 ** self.generator.integers(-1, 4)), column.kind)
+        return _fit(self.generator.gauss(0.0, 10.0 ** self.generator.randrange(-1, 4)), column.kind)
 
     def _special(self, index: int) -> Any:
         """Draw what the model treats specially."""
@@ -162,15 +161,15 @@ class Drawer:
             return self._sentence() if not chosen or chosen in self.said else chosen
         if not self.pools.numbers:
             return self._usual(index)
-        return _fit(self.pools.numbers[int(self.generator.integers(len(self.pools.numbers)))], kind)
+        return _fit(self._of(self.pools.numbers), kind)
 
     def _sentence(self) -> str:
         if not self.pools.words:
-            return f"text {int(self.generator.integers(100))}"
-        return " ".join(self._of(self.pools.words) for _ in range(int(self.generator.integers(_LONGEST))))
+            return f"text {self.generator.randrange(100)}"
+        return " ".join(self._of(self.pools.words) for _ in range(self.generator.randrange(_LONGEST)))
 
     def _of(self, values: Sequence[Any]) -> Any:
-        return values[int(self.generator.integers(len(values)))]
+        return values[int(self.generator.random() * len(values))]
 
 
 def _fit(value: float, kind: str) -> Any:
