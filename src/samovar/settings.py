@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     be reached from where MLflow runs."""
     webhook_secret: SecretStr | None = Field(None, validation_alias=_env("SAMOVAR_WEBHOOK_SECRET"))
     """What MLflow signs its deliveries with. None: made at the first start and kept in ``home/webhook.secret``."""
+    lease_seconds: float = Field(15.0, ge=1, le=3600, validation_alias=_env("SAMOVAR_LEASE_SECONDS"))
+    """A controller that has not renewed its lease for so long is replaced by one that stands by. Renewed three times as often."""
+    builders: int = Field(2, ge=1, le=64, validation_alias=_env("SAMOVAR_BUILDERS"))
+    """Model versions built at once. Default: the cores of a small laptop; each takes a core and the memory of a model."""
     drain_seconds: float = Field(80.0, gt=0, le=3600, validation_alias=_env("SAMOVAR_DRAIN_SECONDS"))
     """Longest time a replaced worker may take to leave. It goes as soon as nobody is connected. Above the 75 s after which idle
     connections are closed anyhow: a swap closes none earlier, whose client may be sending its next request just then."""

@@ -93,6 +93,18 @@ def _serves(status: EndpointStatus, version: int | None, newer_than: int | None)
     return status.condition == "Ready"
 
 
+def notes(settings: Settings) -> list[str]:
+    """Return what is not as it should be with the controller itself, a sentence each; nothing when it is dead."""
+    try:
+        health = _call(settings, "GET", "/healthz")
+    except StackUnavailable:
+        return []
+    found = [health[what] for what in ("registry", "agent") if health.get(what)]
+    if health.get("standby"):
+        found.append(f"Autoserve stands by and changes nothing: {health['standby']}")
+    return found
+
+
 def confirm(settings: Settings) -> list[str]:
     """Let endpoints end whose aliases vanished all at once; returns them. Raises ``StackUnavailable``."""
     return [str(name) for name in _call(settings, "POST", "/confirm")["released"]]

@@ -14,12 +14,13 @@ import msgspec
 
 from samovar.autoserve import wishes
 from samovar.autoserve.builds import Builds
+from samovar.autoserve.lease import Alone
 from samovar.autoserve.plan import Actual, Cancel, Key, Start, Stop, Swap, Tune, plan
 from samovar.autoserve.retries import Retries
 from samovar.autoserve.status import ALARMING, NOTABLE, EndpointStatus, describe
 from samovar.autoserve.tuning import PLAIN
 from samovar.autoserve.vanish import Vanishing
-from samovar.errors import SamovarError, Untrusted
+from samovar.errors import Conflict, SamovarError, Untrusted
 from samovar.logs import get_logger
 from samovar.scoring.plan import FORMAT
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from samovar.autoserve.journal import Journal
+    from samovar.autoserve.lease import Lease
     from samovar.autoserve.plan import Action
     from samovar.autoserve.protocol import EndpointState
     from samovar.autoserve.runtimes.base import Runtime
@@ -48,12 +50,16 @@ class Health:
         agent: why the agent cannot be reached; empty when it can.
         held: endpoints whose aliases vanished all at once, waiting for `samovar confirm`.
         listed_at: time of the last complete listing, seconds since the epoch; 0 before the first.
+        standby: why this controller only looks on; empty while it acts.
+        epoch: number of its lease; 0 while it stands by, or when nobody competes with it.
     """
 
     registry: str = ""
     agent: str = ""
     held: tuple[str, ...] = ()
     listed_at: float = 0.0
+    standby: str = ""
+    epoch: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,24 +84,29 @@ class Controller:
         registry: gives the registry; raises ``RetryLater`` when its address is not known yet.
         runtime: runs the endpoints.
         journal: where changes are written down.
+        lease: whether it may act; without one nobody competes with it.
+        builders: versions brought at once.
         clock: monotonic seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom it asks, and whether it may act
         self,
         registry: Callable[[], Registry],
         runtime: Runtime,
         journal: Journal,
         *,
+        lease: Lease | None = None,
+        builders: int = 2,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._lease: Lease = lease or Alone()
         self._registry = registry
         self._runtime = runtime
         self._journal = journal
         self.wake = threading.Event()
         self.health = Health()
         self.listeners: list[Callable[[Round], None]] = []
-        self._builds = Builds(self._build, self.wake.set)
+        self._builds = Builds(self._build, self.wake.set, builders)
         self._retries = Retries(clock)
         self._vanishing = Vanishing()
         self._wanted: dict[Key, Wish] | None = None
@@ -128,11 +139,33 @@ class Controller:
         if states is not None:
             self._states = states
             self._hear(states)
-        if wanted is not None and states is not None:
+        leads = self._leads()
+        if leads and wanted is not None and states is not None:
             self._act(wanted, states)
         statuses = tuple(self.statuses(fresh=False))
-        self._report(statuses)
+        if leads:
+            self._report(statuses)
         self._tell(Round(statuses, time.monotonic() - began, wanted is not None and states is not None))
+
+    def _leads(self) -> bool:
+        """Whether this controller acts; the one that begins to knows nothing of what it saw while it looked on."""
+        standing = self._lease.standing()
+        before = self.health
+        self._set_health(standby=standing.reason, epoch=standing.epoch)
+        if standing.reason:
+            self._builds.clear()
+        elif standing.epoch != self._runtime.epoch:
+            self._runtime.epoch = standing.epoch
+            with self._vanish_lock:
+                self._vanishing = Vanishing()
+            self._told = None
+            log.info("leads", epoch=standing.epoch, was=before.standby or "new")
+        return not standing.reason
+
+    def _may(self) -> bool:
+        """Whether it still leads: asked just before each order."""
+        standing = self._lease.standing()
+        return not standing.reason and standing.epoch == self._runtime.epoch
 
     def _read_registry(self) -> dict[Key, Wish] | None:
         try:
@@ -189,6 +222,8 @@ class Controller:
 
     def _do(self, action: Action) -> None:
         key = action.key
+        if not self._may():
+            return
         try:
             match action:
                 case Start(version=version) | Swap(version=version):
@@ -203,6 +238,8 @@ class Controller:
                     self._runtime.stop(key)
                     self._journal.observe(key, None)
                     self._journal.event("stopped", key)
+        except Conflict:
+            self._lease.refused()
         except SamovarError as error:
             log.warning("an action waits for the next round", action=type(action).__name__, model=key.model, reason=str(error))
 
@@ -210,9 +247,12 @@ class Controller:
         began = time.monotonic()
         try:
             failed = self._retries.failure(key, version) is not None
-            self._runtime.bring(key, version, wished=lambda: self._builds.wished(key, version), again=failed)
+            self._runtime.bring(key, version, wished=lambda: self._builds.wished(key, version) and self._may(), again=failed)
         except Untrusted as error:
             self._retries.note(key, version, str(error), untrusted=True)
+        except Conflict:
+            self._lease.refused()
+            return
         except SamovarError as error:
             self._retries.note(key, version, str(error))
         else:
@@ -279,7 +319,7 @@ class Controller:
         with self._health_lock:
             before = self.health
             after = self.health = dataclasses.replace(before, **changes)
-        for what in ("registry", "agent", "held"):
+        for what in ("registry", "agent", "held", "standby"):
             now = getattr(after, what)
             if now != getattr(before, what):
                 log.warning("health changed", **{what: now or "well"})

@@ -45,7 +45,7 @@ class Journal:
     def trusted(self, model: str, version: int) -> bool:
         """Whether a person trusted the version; nobody did when the database cannot be asked."""
         try:
-            with self._database().read() as connection:
+            with self.database().read() as connection:
                 return trust.is_trusted(connection, model, version)
         except SamovarError as error:
             self._complain(error)
@@ -75,7 +75,7 @@ class Journal:
         if not pending:
             return
         try:
-            with self._database().begin() as connection:
+            with self.database().begin() as connection:
                 for event in pending:
                     events.put(connection, event)
             self._complained = False
@@ -89,7 +89,8 @@ class Journal:
         if self._db is not None:
             self._db.close()
 
-    def _database(self) -> Database:
+    def database(self) -> Database:
+        """Return the app database, opened when it is first needed; raises ``SamovarError`` while it cannot be."""
         with self._opening:
             if self._db is None:
                 self._db = self._open()
@@ -97,7 +98,7 @@ class Journal:
 
     def _explained(self, key: Key, version: int | None) -> bool:
         """Whether a decision says that the alias stands there: applied, or recorded and about to be."""
-        with self._database().read() as connection:
+        with self.database().read() as connection:
             last = decisions.last_applied(connection, *key)
             history = decisions.history(connection, *key)
         if last is None and version is None:
@@ -108,7 +109,7 @@ class Journal:
         return newest is not None and newest.verdict == "approved" and newest.applied_at is None and newest.to_version == version
 
     def _record(self, key: Key, version: int | None) -> bool:
-        with self._database().read() as connection:
+        with self.database().read() as connection:
             last = decisions.last_applied(connection, *key)
         # The listing may be older than the decision just read: only what still holds is a move made elsewhere.
         if self._current(key) != version or (last is not None and last.to_version == version):
@@ -128,7 +129,7 @@ class Journal:
             created_at=now,
             applied_at=now,
         )
-        with self._database().begin() as connection:
+        with self.database().begin() as connection:
             decisions.record(connection, decision)
         self.event("external_move", key, version=version, before=decision.from_version)
         return True

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextvars
 import errno
+import hashlib
 import os
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import uvicorn
@@ -22,6 +23,7 @@ from samovar.autoserve.client import ADDRESS_FILE
 from samovar.autoserve.controller import Controller
 from samovar.autoserve.doorbell.doorbell import Doorbell
 from samovar.autoserve.journal import Journal
+from samovar.autoserve.lease import StoredLease, keep
 from samovar.autoserve.runtimes.process.delivery import Delivery
 from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.autoserve.runtimes.process.plancache import PlanCache
@@ -32,6 +34,10 @@ from samovar.settings import LOOPBACK
 from samovar.store.database import open_database
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from samovar.autoserve.lease import Lease
     from samovar.autoserve.plan import Key
     from samovar.settings import Settings
 
@@ -62,7 +68,7 @@ class Registries:
         return found.version if found else None
 
 
-def make_controller(settings: Settings) -> tuple[Controller, Journal]:
+def make_controller(settings: Settings) -> tuple[Controller, Journal, Lease]:
     """Put a controller together."""
     registries = Registries(settings)
     journal = Journal(lambda: open_database(settings), registries.current)
@@ -77,7 +83,14 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal]:
         build_memory=limits.bound(settings.build_memory_mb or 0, settings.memory_share),
         compile=settings.compile == "on",
     )
-    return Controller(registries, ProcessRuntime(agent, delivery), journal), journal
+    lease = StoredLease(journal.database, _world(settings.run_dir), settings.lease_seconds)
+    controller = Controller(registries, ProcessRuntime(agent, delivery), journal, lease=lease, builders=settings.builders)
+    return controller, journal, lease
+
+
+def _world(run_dir: Path) -> str:
+    """Name what two controllers must not both change: the agent of this host that was started with this run folder."""
+    return f"controller of {socket.gethostname()[:64]} {hashlib.sha256(str(run_dir).encode()).hexdigest()[:16]}"
 
 
 def bind(port: int, host: str = LOOPBACK) -> socket.socket:
@@ -108,13 +121,11 @@ def run(settings: Settings) -> None:
     host = str(settings.autoserve_host)
     listener = bind(settings.autoserve_port, host)
     port = listener.getsockname()[1]
-    controller, journal = make_controller(settings)
+    controller, journal, lease = make_controller(settings)
     doorbell = Doorbell(settings, Registries(settings), controller.wake.set, host=host, port=port)
     stop = threading.Event()
-    loop = threading.Thread(
-        target=contextvars.copy_context().run, args=(controller.run, stop, doorbell.poll_seconds), name="controller", daemon=True
-    )
-    loop.start()
+    keeper = _thread("lease", keep, lease, stop, controller.wake.set)
+    loop = _thread("controller", controller.run, stop, doorbell.poll_seconds)
     doorbell.start(stop)
     where = settings.run_dir / ADDRESS_FILE
     told = {"address": addresses.from_here(settings.autoserve_host, port), "pid": os.getpid(), "token": access.token}
@@ -128,7 +139,15 @@ def run(settings: Settings) -> None:
         controller.wake.set()
         where.unlink(missing_ok=True)
         loop.join(2.0)
+        keeper.join(2.0)
+        lease.release()
         journal.close()
+
+
+def _thread(name: str, work: Callable[..., None], *given: Any) -> threading.Thread:
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work, *given), name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def main(given: Settings | None = None) -> int:

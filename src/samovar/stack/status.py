@@ -168,4 +168,4 @@ def _endpoints(settings: Settings) -> tuple[list[EndpointStatus], list[str]]:
         return [], [str(error)]
     return [
         msgspec.structs.replace(endpoint, memory_mb=tuple(round(_pss(pid), 1) for pid in endpoint.pids)) for endpoint in found
-    ], []
+    ], client.notes(settings)

@@ -42,6 +42,11 @@ class Database:
         self.place = place
         """Where the database is, for people: a path, or host and database name."""
 
+    @property
+    def local(self) -> bool:
+        """Whether all its users are on this host (SQLite)."""
+        return self._engine.dialect.name == "sqlite"
+
     @contextlib.contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """Open a transaction: committed at the end, rolled back on an error.

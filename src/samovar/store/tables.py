@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -245,6 +246,17 @@ trust = Table(
     Column("actor", String(255), nullable=False),
     Column("created_at", _WHEN, nullable=False),
     UniqueConstraint("model", "version"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("holder", String(255), nullable=False),  # empty: given back
+    Column("epoch", BigInteger, nullable=False),  # grows with each take-over
+    Column("beat", BigInteger, nullable=False),  # grows with each renewal
+    Column("seconds", Float, nullable=False),  # so long without a renewal, and anybody may take it
+    Column("renewed_at", _WHEN, nullable=False),  # for people: no decision rests on it
 )
 
 Index("ix_spool_segments_model", spool_segments.c.model, spool_segments.c.last_at)
