@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo up down status check format test e2e accept bench bench-serving bench-loop wheel clean
+.PHONY: help install lock demo up down status check format test e2e accept bench bench-serving bench-autoserve bench-loop wheel clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ bench: bench-serving ## The serving benchmark, its table and picture put into th
 
 bench-serving: $(STAMP) ## Endpoints beside mlflow models serve and FastAPI; writes build/bench/serving.json
 	$(BIN)/python -m benchmarks.serving $(ARGS)
+
+bench-autoserve: $(STAMP) ## Alias moves: lossless, fast, dense; writes build/bench/autoserve.json
+	$(BIN)/python -m benchmarks.autoserve $(ARGS)
 
 bench-loop: $(STAMP) ## Time and memory of the demo; writes build/bench/loop.json
 	$(BIN)/python benchmarks/loop.py

@@ -172,6 +172,7 @@ class Shelf:
     """
 
     def __init__(self, address: str, artifacts: Path, made_of: dict[str, Kind]) -> None:
+        self.address = address
         self.client = mlflow.MlflowClient(address)
         self.kinds = made_of
         self._artifacts = artifacts

@@ -15,8 +15,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from benchmarks.serving import processes
 from benchmarks.serving.servers import ask, eventually, free_port
+
+from samovar import settings as settings_module
+from samovar.autoserve import client
+from samovar.errors import SamovarError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,12 +69,31 @@ class Stack:
 
     def endpoints(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Return what the controller says, by model and alias."""
-        status, said = ask(self.address("autoserve").removeprefix("http://"), "/endpoints")
-        if status != 200:
+        settings = settings_module.load(home=self.state, _env_file=None)
+        try:
+            found = client.endpoints(settings)
+        except SamovarError:
             return {}
-        rows = json.loads(said)
-        rows = rows["endpoints"] if isinstance(rows, dict) else rows
-        return {(row["model"], row["alias"]): row for row in rows}
+        return {(row.model, row.alias): msgspec.to_builtins(row) for row in found}
+
+    def doorbell(self) -> bool:
+        """Whether MLflow rings when an alias moves."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return bool(self._healthz().get("doorbell"))
+        return False
+
+    def _healthz(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(ask(self.address("autoserve").removeprefix("http://"), "/healthz")[1])
+        return found
+
+    def gateway(self) -> bool:
+        """Whether there is one address for all models."""
+        return "gateway" in json.loads((self.state / "run/addresses.json").read_text(encoding="utf-8"))
+
+    def through_gateway(self, model: str) -> tuple[tuple[str, int], str]:
+        """Return host and port of the gateway, and the path that scores at a model's `Production`."""
+        host, _, port = self.address("gateway").removeprefix("http://").partition(":")
+        return (host, int(port)), f"/models/{model}/invocations"
 
     def served(self, model: str, version: int, alias: str = "Production", seconds: float = 60.0) -> tuple[str, int]:
         """Wait until a version is served; returns host and port."""
