@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 import threading
 
 import pytest
+import sqlalchemy as sa
 
 from samovar.store import prediction_log, query
-from samovar.store.prediction_log import LogRows, ShippedSegment
+from samovar.store.database import open_database
+from samovar.store.prediction_log import Features, LogRows, ShippedSegment
 
 AT = 1_790_000_000_123_456
 """UNIX microseconds."""
@@ -30,7 +33,7 @@ def rows(count, start=0, **changes):
         "keys": [f"t-{number}" for number in each],
         "labels": [number % 2 for number in each],
         "probabilities": [[0.25, 0.75]] * count,
-        "features": [{"amount": number + 0.5} for number in each],
+        "features": [Features(0, count, {"amount": [number + 0.5 for number in each]})] if count else [],
     }
     return LogRows(**given | changes)
 
@@ -100,7 +103,7 @@ ODD = ["", "a\tb", "line\nbreak", "\r\n", "\\N", "\\.", 'quo"te', "naïve ☕ \U
 def test_text_of_any_kind_comes_back(connection, text):
     """Keys and values are people's: nothing in them may end a row, or become null."""
     shipment = prediction_log.begin(connection, segment())
-    odd = {"keys": [text, "next"], "labels": [text, "next"], "features": [{"note": text}, {"note": "next"}]}
+    odd = {"keys": [text, "next"], "labels": [text, "next"], "features": [Features(0, 2, {"note": [text, "next"]})]}
     shipment.add(rows(2, **odd, routes=["/a\\b", "/c"]))
     first, second = prediction_log.rows_of(connection, "fraud")
     expected = "" if text is None else text.replace("\0", "�")
@@ -110,7 +113,7 @@ def test_text_of_any_kind_comes_back(connection, text):
 
 def test_what_is_not_logged_is_null(connection):
     shipment = prediction_log.begin(connection, segment())
-    shipment.add(rows(2, probabilities=[None, None], features=[None, {"amount": math.nan}], labels=[None, 0.5]))
+    shipment.add(rows(2, probabilities=[None, None], features=[Features(1, 1, {"amount": [math.nan]})], labels=[None, 0.5]))
     first, second = prediction_log.rows_of(connection, "fraud")
     assert (first.probabilities, first.features, first.label) == (None, None, "")
     assert (second.features, second.label) == ({"amount": None}, "0.5")
@@ -154,3 +157,21 @@ def test_twenty_thousand_rows_take_seconds(connection):
         shipment.add(rows(5_000, start=start))
     shipment.finish(requests=20_000, torn=7, first_at=AT, last_at=AT)
     assert prediction_log.count(connection) == 20_000
+
+
+def test_rows_of_a_database_from_before_keep_their_values(store_settings, database):
+    """They were one JSON object a row; some had none."""
+    old = [{"amount": 1.5}, {"amount": 2.5}, None, {"amount": None}, {"channel": "web"}]
+    with database.begin() as connection:
+        shipment = prediction_log.begin(connection, segment())
+        shipment.add(rows(5, features=[]))
+        connection.execute(sa.text("DROP TABLE prediction_features"))
+        connection.execute(sa.text("ALTER TABLE prediction_log ADD COLUMN features JSON"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
+        for position, values in enumerate(old):
+            told = None if values is None else json.dumps(values)
+            statement = sa.text("UPDATE prediction_log SET features = :told WHERE position = :position")
+            connection.execute(statement, {"told": told, "position": position})
+    with open_database(store_settings).read() as connection:
+        assert [row.features for row in prediction_log.rows_of(connection, "fraud")] == old
+        assert len(prediction_log.rows_of(connection, "fraud", limit=2)) == 2

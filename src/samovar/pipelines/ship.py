@@ -12,7 +12,7 @@ from samovar.errors import StoreUnavailable
 from samovar.serving.spool import folder as folder_
 from samovar.serving.spool import reader
 from samovar.store import prediction_log, query
-from samovar.store.prediction_log import LogRows, ShippedSegment
+from samovar.store.prediction_log import Features, LogRows, ShippedSegment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _log = logs.get_logger(__name__)
 
-_AT_ONCE = 5_000
-"""Rows of one insert: a few megabytes, whatever the file's size."""
+_AT_ONCE = 1_000
+"""Rows of one insert, and of one table of their values: a megabyte where they are texts."""
 
 
 def ship(database: Database, folder: Path, *, keep_days: float = 30.0) -> dict[str, Any]:
@@ -91,7 +91,8 @@ def _store(database: Database, path: Path) -> dict[str, int]:
             return {}
         for rows in reading.batches(_AT_ONCE):
             table = (rows.at, rows.request_ids, rows.row_indices, rows.routes)
-            shipment.add(LogRows(*table, rows.keys, rows.labels, rows.probabilities, rows.values))
+            features = [Features(one.first, one.rows, dict(zip(reading.names, one.columns, strict=True))) for one in rows.tables]
+            shipment.add(LogRows(*table, rows.keys, rows.labels, rows.probabilities, features))
             first, last, requests = first or rows.at[0], rows.at[-1], requests + rows.requests
         shipment.finish(requests=requests, torn=reading.torn, first_at=first, last_at=last)
     if reading.torn:  # what a killed worker was writing; nobody got those answers

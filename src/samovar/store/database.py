@@ -29,6 +29,8 @@ BUSY_SECONDS = 15.0
 CONNECT_SECONDS = 5
 """How long a connection to PostgreSQL may take."""
 
+_PAGE = 16 * 2**10  # bytes: the prediction log comes by the megabyte, and a page costs some system calls whatever its size
+
 
 class Database:
     """An open app database.
@@ -128,6 +130,7 @@ def _create_private(path: Path) -> None:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver must not open transactions of its own: `_begin_sqlite` does
     cursor = connection.cursor()
+    cursor.execute(f"PRAGMA page_size={_PAGE}")  # only of a database that has no page yet
     cursor.execute("PRAGMA journal_mode=WAL")  # readers and a writer do not wait for each other
     cursor.close()
 

@@ -1,20 +1,25 @@
-"""The prediction log: every row that endpoints answered, shipped file by file, each file once."""
+"""The prediction log: every row that endpoints answered, shipped file by file, each file once.
+
+What was asked and answered is a row; the values that were asked about are kept by the thousand, as columns, which takes a third of
+the time and is how they are read: to be compared with other windows.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
 import io
+import itertools
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import sqlalchemy as sa
 
 from samovar.store import query
-from samovar.store.tables import prediction_log, spool_segments
+from samovar.store.tables import prediction_features, prediction_log, spool_segments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +49,24 @@ class ShippedSegment:
     classes: Sequence[Any] = ()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Features:
+    """What is logged of rows that follow each other.
+
+    Attributes:
+        first: the first of them.
+        rows: n.
+        columns: n values by field.
+    """
+
+    first: int
+    rows: int
+    columns: Mapping[str, Sequence[Any]]
+
+
 @dataclasses.dataclass(slots=True)
 class LogRows:
-    """n rows as columns; times are UNIX microseconds, ``features`` value by field.
+    """n rows as columns; times are UNIX microseconds, ``features`` those of some of the rows or of all.
 
     ``keys`` and ``labels`` may be of any type and are stored as text; None is stored as the empty text.
     """
@@ -58,7 +78,7 @@ class LogRows:
     keys: Sequence[Any]
     labels: Sequence[Any]
     probabilities: Sequence[Any]
-    features: Sequence[Any]
+    features: Sequence[Features]
 
     def __len__(self) -> int:
         """Return n."""
@@ -67,7 +87,7 @@ class LogRows:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoggedPrediction:
-    """One row, as it is stored; see `samovar.store.tables.prediction_log`."""
+    """One row, as it is stored; see `samovar.store.tables`. ``features`` is value by field, None when nothing is known of them."""
 
     segment: int
     position: int
@@ -78,7 +98,7 @@ class LoggedPrediction:
     key: str
     label: str
     probabilities: list[float] | None
-    features: dict[str, Any] | None
+    features: dict[str, Any] | None = None
 
 
 class Shipment:
@@ -96,7 +116,10 @@ class Shipment:
 
     def add(self, rows: LogRows) -> None:
         """Store rows after those that were stored before."""
-        _insert(self._connection, _tuples(self._number, self.rows, rows))
+        zone = "+00" if self._connection.dialect.name == "postgresql" else ""
+        _insert(self._connection, prediction_log, _tuples(self._number, self.rows, rows, zone))
+        tables = [(self._number, self.rows + one.first, one.rows, _LINES.encode(one.columns).decode()) for one in rows.features]
+        _insert(self._connection, prediction_features, tables)
         self.rows += len(rows)
 
     def finish(self, *, requests: int, torn: int, first_at: int | None, last_at: int | None) -> None:
@@ -128,6 +151,7 @@ def forget(connection: sa.Connection, before: dt.datetime) -> int:
     """Delete the files (and their rows) that were shipped before a time; returns how many rows."""
     old = sa.select(spool_segments.c.id).where(spool_segments.c.shipped_at < before)
     rows = connection.execute(sa.delete(prediction_log).where(prediction_log.c.segment.in_(old))).rowcount
+    connection.execute(sa.delete(prediction_features).where(prediction_features.c.segment.in_(old)))
     connection.execute(sa.delete(spool_segments).where(spool_segments.c.shipped_at < before))
     return rows
 
@@ -142,19 +166,33 @@ def count(connection: sa.Connection, *, model: str | None = None, version: int |
 def rows_of(connection: sa.Connection, model: str, *, limit: int = 1000) -> list[LoggedPrediction]:
     """Return a model's newest rows, oldest first."""
     table: Any = prediction_log.c
-    statement = query.select(prediction_log, LoggedPrediction).join(spool_segments, spool_segments.c.id == table.segment)
+    statement = sa.select(prediction_log).join(spool_segments, spool_segments.c.id == table.segment)
     statement = statement.where(spool_segments.c.model == model).order_by(table.segment.desc(), table.position.desc()).limit(limit)
-    return query.all_(connection, LoggedPrediction, statement)[::-1]
+    found = query.all_(connection, LoggedPrediction, statement)[::-1]
+    features = _features(connection, found)
+    return [dataclasses.replace(row, features=features.get((row.segment, row.position))) for row in found]
 
 
-_COLUMNS = tuple(column.name for column in prediction_log.columns)
+def _features(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> dict[tuple[int, int], dict[str, Any]]:
+    """Return the values of ordered rows, by segment and position."""
+    table: Any = prediction_features.c
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for segment, group in itertools.groupby(rows, lambda row: row.segment):
+        least = next(group).position
+        statement = sa.select(prediction_features).where(table.segment == segment, table.first + table.rows > least)
+        for _, first, count, columns in connection.execute(statement):
+            values = zip(*columns.values(), strict=True) if columns else [()] * count
+            found |= {(segment, first + at): dict(zip(columns, row, strict=True)) for at, row in enumerate(values)}
+    return found
+
+
 _LINES = msgspec.json.Encoder()
 
 
-def _tuples(number: int, position: int, rows: LogRows) -> Iterator[tuple[Any, ...]]:
+def _tuples(number: int, position: int, rows: LogRows, zone: str) -> Iterator[tuple[Any, ...]]:
     """Yield rows in the order of the table's columns, times and JSON as text: a type's own processing costs more than the rest."""
     positions = range(position, position + len(rows))
-    times = {at: _when(at) for at in set(rows.at)}  # a turn's rows have one time
+    times = {at: _when(at) + zone for at in set(rows.at)}  # a turn's rows have one time
     whens = [times[at] for at in rows.at]
     return zip(
         [number] * len(rows),
@@ -166,23 +204,24 @@ def _tuples(number: int, position: int, rows: LogRows) -> Iterator[tuple[Any, ..
         [key if type(key) is str and "\0" not in key else _text(key) for key in rows.keys],
         [label if type(label) is str and "\0" not in label else _text(label) for label in rows.labels],
         _json(rows.probabilities),
-        _json(rows.features),
         strict=True,
     )
 
 
-def _insert(connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-    names = ", ".join(_COLUMNS)
-    if connection.dialect.name != "postgresql":
-        marks = ", ".join("?" * len(_COLUMNS))
-        found = list(rows)
-        if found:
-            connection.exec_driver_sql(f"INSERT INTO prediction_log ({names}) VALUES ({marks})", found)  # noqa: S608 - our names
+def _insert(connection: sa.Connection, table: sa.Table, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Insert rows in the order of the table's columns, as the driver does it best."""
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    found = list(rows)
+    if not found:
         return
-    lines = "".join("\t".join(map(_escaped, (*row[:2], row[2] + "+00", *row[3:]))) + "\n" for row in rows)
+    if connection.dialect.name != "postgresql":
+        marks = ", ".join("?" * len(table.columns))
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", found)  # noqa: S608 - our names
+        return
+    lines = "".join("\t".join(map(_escaped, row)) + "\n" for row in found)
     cursor = connection.connection.cursor()
     try:
-        cursor.copy_expert(f"COPY prediction_log ({names}) FROM STDIN", io.StringIO(lines))
+        cursor.copy_expert(f"COPY {table.name} ({names}) FROM STDIN", io.StringIO(lines))
     finally:
         cursor.close()
 

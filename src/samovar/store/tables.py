@@ -143,8 +143,16 @@ prediction_log = Table(
     Column("key", Text, nullable=False),  # empty when the contract has none, or it is not logged
     Column("label", Text, nullable=False),  # empty when the answer is no label
     Column("probabilities", JSON),  # in the order of the segment's classes
-    Column("features", JSON),  # value by field of what is logged
     sqlite_with_rowid=False,  # one tree, in the order in which rows come and go: half the size and time of two
+)
+
+prediction_features = Table(
+    "prediction_features",
+    metadata,
+    Column("segment", Integer, primary_key=True, autoincrement=False),  # spool_segments.id
+    Column("first", Integer, primary_key=True, autoincrement=False),  # position of the first row in prediction_log
+    Column("rows", Integer, nullable=False),  # that follow each other
+    Column("columns", JSON, nullable=False),  # what is logged of them: field -> a value a row
 )
 
 labels = Table(

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from samovar.serving.spool import folder as folder_
-from samovar.serving.spool.records import FORMAT, LENGTH, MAGIC, Group, Header, Many
+from samovar.serving.spool.records import FORMATS, LENGTH, MAGIC, Group, Header, Many, Single, unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -49,11 +49,25 @@ class Logged:
 
 
 @dataclass(slots=True)
+class Table:
+    """What is stored of rows that follow each other.
+
+    Attributes:
+        first: the place of the first of them among the rows.
+        rows: n.
+        columns: n values of each field that is stored; hashes as 32 hex digits.
+    """
+
+    first: int
+    rows: int
+    columns: list[list[Any]]
+
+
+@dataclass(slots=True)
 class Rows:
     """Rows as columns, each named as in `Logged` in the plural.
 
-    ``values`` are structs that become the same JSON as a mapping would, in half the time; ``requests`` is how many requests these
-    rows are of.
+    ``tables`` hold the values of the rows that have any, in order; ``requests`` is how many requests these rows are of.
     """
 
     at: list[int] = field(default_factory=list)
@@ -61,23 +75,29 @@ class Rows:
     routes: list[str] = field(default_factory=list)
     row_indices: list[int] = field(default_factory=list)
     keys: list[Any] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
     labels: list[Any] = field(default_factory=list)
     probabilities: list[Any] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
     requests: int = 0
 
-    def columns(self) -> tuple[list[Any], ...]:
-        """Return them in the order of `Logged`."""
-        return (
-            self.at,
-            self.request_ids,
-            self.routes,
-            self.row_indices,
-            self.keys,
-            self.values,
-            self.labels,
-            self.probabilities,
-        )
+    def put(self, columns: Iterable[Sequence[Any]], count: int) -> None:
+        """Add values of the next ``count`` rows; called before the rest of them is added."""
+        first = len(self.at)
+        last = self.tables[-1] if self.tables else None
+        if last is None or last.first + last.rows != first:
+            self.tables.append(Table(first, count, [list(column) for column in columns]))
+            return
+        last.rows += count
+        for column, more in zip(last.columns, columns, strict=True):
+            column.extend(more)
+
+    def values(self, names: Sequence[str]) -> list[dict[str, Any] | None]:
+        """Return the values of each row by name."""
+        found: list[dict[str, Any] | None] = [None] * len(self.at)
+        for table in self.tables:
+            rows = zip(*table.columns, strict=True) if table.columns else [()] * table.rows
+            found[table.first : table.first + table.rows] = [dict(zip(names, row, strict=True)) for row in rows]
+        return found
 
 
 class Reading:
@@ -92,6 +112,7 @@ class Reading:
 
     Attributes:
         header: whose answers they are.
+        names: the fields that are stored, in the order of tables' columns.
         end: bytes up to here are whole; final when the rows were read to the end.
         torn: bytes after ``end`` that are no whole group; 0 for a file that ends well.
     """
@@ -107,17 +128,24 @@ class Reading:
         self.torn = 0
         self.header = _header(path, payload)
         stored = [one for one in self.header.fields if one.log != "drop"]
-        self._names = [one.name for one in stored]
-        self._row = _row_type(self._names)
+        self.names = [one.name for one in stored]
         self._secret = [place for place, one in enumerate(stored) if one.log == "hash"]
         self._secret_key = self.header.key is not None and self.header.key.log == "hash"
 
     def __iter__(self) -> Iterator[Logged]:
         """Yield the rows from ``end`` on; once more, those that were added meanwhile."""
         for rows in self.batches(1):
-            for at, name, route, index, key, values, *answer in zip(*rows.columns(), strict=True):
-                named = None if values is None else dict(zip(self._names, msgspec.structs.astuple(values), strict=True))
-                yield Logged(at, name, route, index, key, named, *answer)
+            yield from map(
+                Logged,
+                rows.at,
+                rows.request_ids,
+                rows.routes,
+                rows.row_indices,
+                rows.keys,
+                rows.values(self.names),
+                rows.labels,
+                rows.probabilities,
+            )
 
     def batches(self, size: int) -> Iterator[Rows]:
         """Yield the rows from ``end`` on, at least ``size`` at once but the last, whole groups only."""
@@ -160,52 +188,57 @@ class Reading:
         return payload if whole else None
 
     def _add_singles(self, rows: Rows, group: Group) -> None:
-        singles, row, secret = group.singles, self._row, self._secret
-        if secret:
+        singles = group.singles
+        if not singles:
+            return
+        values = [single.values for single in singles]
+        if None in values:  # some were no rows of plain columns
             for single in singles:
-                _reveal(single.values, secret)
-        if self._secret_key:
-            rows.keys += [_hex(single.key) for single in singles]
+                self._add_singles_of(rows, group.at, [single], None if single.values is None else [single.values])
         else:
-            rows.keys += [single.key for single in singles]
-        rows.requests += len(singles)
-        rows.at += [group.at] * len(singles)
+            self._add_singles_of(rows, group.at, singles, values)
+
+    def _add_singles_of(self, rows: Rows, at: int, singles: list[Single], values: list[list[Any]] | None) -> None:
+        count = len(singles)
+        if values is not None:
+            rows.put(self._columns(_turned(values, len(self.names)), count), count)
+        rows.requests += count
+        rows.at += [at] * count
         rows.request_ids += [_text(single.request_id) for single in singles]
         rows.routes += [single.route for single in singles]
-        rows.row_indices += [0] * len(singles)
-        try:
-            rows.values += [None if single.values is None else row(*single.values) for single in singles]
-        except TypeError:  # values without a field: what is known of them is read all the same
-            width = len(self._names)
-            rows.values += [None if single.values is None else row(*single.values[:width]) for single in singles]
+        rows.row_indices += [0] * count
+        rows.keys += [_hex(single.key) for single in singles] if self._secret_key else [single.key for single in singles]
         rows.labels += [single.label for single in singles]
         rows.probabilities += [single.probabilities for single in singles]
 
     def _add_many(self, rows: Rows, at: int, many: Many) -> None:
         count, nothing = many.rows, [None] * many.rows
+        if many.columns is not None:
+            rows.put(self._columns([unpacked(column) for column in many.columns], count), count)
         rows.requests += 1
         rows.at += [at] * count
         rows.request_ids += [_text(many.request_id)] * count
         rows.routes += [many.route] * count
         rows.row_indices += range(count)
         rows.keys += nothing if many.keys is None else [_hex(key) for key in many.keys] if self._secret_key else many.keys
-        rows.values += nothing if many.columns is None else self._table(many.columns, count)
-        rows.labels += many.labels if len(many.labels) == count else nothing
-        rows.probabilities += many.probabilities if many.probabilities and len(many.probabilities) == count else nothing
+        labels, shares = unpacked(many.labels), many.probabilities and unpacked(many.probabilities)
+        rows.labels += labels if len(labels) == count else nothing
+        rows.probabilities += shares if shares and len(shares) == count else nothing
 
-    def _table(self, columns: list[list[Any]], count: int) -> list[Any]:
-        """Return what is stored of each row, which may be nothing."""
-        if not columns:
-            return [self._row()] * count
+    def _columns(self, found: list[Sequence[Any]], count: int) -> list[Sequence[Any]]:
+        """Return a column for each field that is stored: values without a field are left out, fields without values are null."""
+        columns = [*found[: len(self.names)], *[[None] * count] * (len(self.names) - len(found))]
         for place in self._secret:
             columns[place] = [_hex(value) for value in columns[place]]
-        return list(map(self._row, *columns[: len(self._names)]))
+        return columns
 
 
-def _row_type(names: list[str]) -> Any:
-    """Return a struct of fields of these names, whatever characters are in them."""
-    places = [(f"f{place}", Any, None) for place in range(len(names))]
-    return msgspec.defstruct("Row", places, rename={place: name for (place, *_), name in zip(places, names, strict=True)})
+def _turned(rows: list[list[Any]], width: int) -> list[Sequence[Any]]:
+    """Return the columns of rows, which may differ in width."""
+    try:
+        return list(zip(*rows, strict=True))
+    except ValueError:
+        return list(zip(*[[*row[:width], *[None] * (width - len(row))] for row in rows], strict=True))
 
 
 _GROUPS = msgspec.msgpack.Decoder(Group)
@@ -216,20 +249,13 @@ def _header(path: Path, payload: bytes | None) -> Header:
         header = msgspec.msgpack.decode(payload or b"", type=Header)
     except (ValueError, TypeError):
         raise NotASegment(f"{path.name} has no whole header") from None
-    if header.format != FORMAT:
-        raise NotASegment(f"{path.name} has format {header.format}, this Samovar reads {FORMAT}")
+    if header.format not in FORMATS:
+        raise NotASegment(f"{path.name} has format {header.format}, this Samovar reads {' and '.join(map(str, FORMATS))}")
     return header
 
 
 def _text(request_id: bytes) -> str:
     return request_id.decode("utf-8", "replace")
-
-
-def _reveal(values: Any, secret: list[int]) -> None:
-    """Write hashes as text, in place."""
-    if values is not None:
-        for place in secret:
-            values[place] = _hex(values[place])
 
 
 def _hex(value: Any) -> Any:

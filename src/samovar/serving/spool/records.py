@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from array import array
+from math import isnan
 from typing import Any
 
 import msgspec
@@ -19,8 +21,10 @@ import msgspec
 from samovar.contracts.spec import LogPolicy, Scalar  # noqa: TC001 - msgspec reads the annotations at run time
 
 MAGIC = b"smvspool"
-FORMAT = 1
+FORMAT = 2
 """Raised when one Samovar cannot read what another wrote; a reader leaves files of other formats alone."""
+FORMATS = (1, 2)
+"""What is read: 1 had no numbers as they are in memory."""
 
 LENGTH = struct.Struct("<I")
 FRAME = 2 * LENGTH.size
@@ -88,15 +92,17 @@ class Many(msgspec.Struct, array_like=True):
         columns: n values of each field that is not dropped; None when the request was no table of plain columns.
         labels: n answers.
         probabilities: n lists of probabilities, None when the model gives none.
+
+    Numbers that were an array in the endpoint are written as one, see `packed`.
     """
 
     request_id: bytes
     route: str
     rows: int
     keys: list[Any] | None
-    columns: list[list[Any]] | None
-    labels: list[Any]
-    probabilities: list[Any] | None
+    columns: list[Any] | None
+    labels: Any
+    probabilities: Any
 
 
 class Group(msgspec.Struct, array_like=True):
@@ -105,6 +111,26 @@ class Group(msgspec.Struct, array_like=True):
     at: int
     singles: list[Single]
     many: list[Many]
+
+
+_FLOATS = 1  # MessagePack's number for what `packed` makes
+
+
+def packed(array: Any) -> msgspec.msgpack.Ext:
+    """Write a C-contiguous float64 array of one or two dimensions: the width (4 bytes, 0 for one dimension), and its memory."""
+    return msgspec.msgpack.Ext(_FLOATS, LENGTH.pack(array.shape[1] if array.ndim == 2 else 0) + array.tobytes())
+
+
+def unpacked(values: Any) -> list[Any]:
+    """Return a list of numbers, or of rows of numbers; NaN, which stands for null, becomes None. Lists come back as they are."""
+    if not isinstance(values, msgspec.msgpack.Ext):
+        return values  # type: ignore[no-any-return]
+    data = memoryview(values.data)
+    (width,) = LENGTH.unpack_from(data)
+    numbers: list[Any] = array("d", bytes(data[LENGTH.size :])).tolist()
+    if isnan(sum(numbers)):  # or there are infinities of both signs
+        numbers = [None if number != number else number for number in numbers]  # noqa: PLR0124
+    return [numbers[start : start + width] for start in range(0, len(numbers), width)] if width else numbers
 
 
 def seal(buffer: bytearray) -> None:
