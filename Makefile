@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements/lock.txt
+IMAGE ?= samovar-endpoint
 STAMP := $(VENV)/.installed
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo up down status check format test e2e accept bench bench-serving bench-autoserve bench-loop wheel clean
+.PHONY: help install lock demo up down status check format test e2e accept bench bench-serving bench-autoserve bench-loop wheel image clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -32,6 +33,8 @@ lock: $(BIN)/uv ## Resolve the dependencies again; the file holds no addresses
 	  --generate-hashes --no-header --no-annotate --quiet -o $(LOCK)
 	$(BIN)/uv pip compile pyproject.toml --extra standalone --constraints $(LOCK) --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --quiet -o requirements/endpoint.txt
+	echo hatchling | $(BIN)/uv pip compile - --constraints $(LOCK) --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --quiet -o requirements/build.txt
 
 demo: $(STAMP) ## Run the whole loop on iris and fraud and verify it from outside
 	@$(BIN)/samovar demo $(ARGS)
@@ -79,6 +82,9 @@ bench-loop: $(STAMP) ## Time and memory of the demo; writes build/bench/loop.jso
 wheel: $(STAMP) ## Build the wheel into dist/
 	@$(UV) build --wheel --no-build-isolation --quiet --out-dir dist
 	@ls dist
+
+image: ## Build the endpoints' image; BUILD_ARGS passes a base image or an index
+	docker build --file deploy/images/endpoint/Dockerfile --tag $(IMAGE) $(BUILD_ARGS) .
 
 clean: ## Remove what was built and every local state
 	rm -rf build dist .samovar .mypy_cache .ruff_cache .pytest_cache .coverage*

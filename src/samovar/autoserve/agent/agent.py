@@ -361,11 +361,13 @@ class Agent:
             peers.forget(self._run_dir, key)
 
     def _serve(self, request: protocol.Serve, fds: list[int]) -> protocol.Message:
+        key = Key(request.model, request.alias)
+        endpoint = self._endpoints.get(key)
+        if not fds and endpoint is not None and endpoint.has(request):
+            return protocol.Done()
         artifact = self._artifact(request, fds)
         if artifact is None:
             return protocol.Missing()
-        key = Key(request.model, request.alias)
-        endpoint = self._endpoints.get(key)
         try:
             if endpoint is None:
                 port, listener = self._ledger.bind(key)

@@ -104,6 +104,11 @@ class Endpoint:
         self.candidate = Slot(artifact, self._generation)
         self._fill(self.candidate)
 
+    def has(self, request: protocol.Serve) -> bool:
+        """Whether the version asked for is on its way, or answers and no other is on its way: nothing is to be done then."""
+        slot = self.candidate or self.current
+        return slot is not None and bool(slot.workers) and slot.artifact.answers(request)
+
     def renew(self, keys: str) -> None:
         """Replace workers that know other API keys than these by workers of the same version. Asked for until there are none.
 

@@ -1,0 +1,1 @@
+"""Endpoints as containers of one Docker Engine."""
