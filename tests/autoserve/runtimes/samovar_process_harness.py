@@ -44,6 +44,9 @@ class ProcessHarness(Harness):
         runtime.epoch = epoch
         return runtime
 
+    def workers(self, state):
+        return len(state.pids)
+
     def stranger(self, key):
         return None
 
