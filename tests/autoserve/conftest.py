@@ -211,7 +211,7 @@ def _children():
     return children
 
 
-@pytest.fixture(name="eventually")
+@pytest.fixture(name="eventually", scope="session")
 def _eventually():
     return eventually
 
@@ -273,3 +273,19 @@ def logged_model(mlflow_server):
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return name
+
+
+@pytest.fixture(scope="module")
+def new_module_agent():
+    """Make an agent that lives as long as the module."""
+    made = []
+
+    def make(folder, **options):
+        made.append(RunningAgent(folder, **options))
+        return made[-1]
+
+    yield make
+    for agent in made:
+        agent.link.shutdown()
+        agent.process.kill()
+        agent.process.wait()
