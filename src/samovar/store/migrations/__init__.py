@@ -4,5 +4,5 @@ A step never changes once it is released. A new one is written to ``versions/`` 
 and becomes ``HEAD``.
 """
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest step: known without importing Alembic, so that opening a database that is up to date is cheap."""
