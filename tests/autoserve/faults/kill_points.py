@@ -1,8 +1,8 @@
 """Ends the process that imports it at one point of one order to the runtime, as `kill -9` would there.
 
 Which one is read from the file that SAMOVAR_KILL_AT names: ``METHOD:MOMENT``. The file is removed first, so that the next process
-goes on. Moments: ``before`` the call; ``sent-N`` right after its N-th message to the agent (the answer is not read); ``wished`` when
-a version is ready and is asked for again; ``after`` the call.
+goes on. Moments: ``before`` the call; ``sent-N`` right after its N-th message to the agent, whose answer is not read; ``wished``
+when a version is ready and is asked for again; ``after`` the call.
 """
 
 from __future__ import annotations
