@@ -14,7 +14,8 @@
     ├── RetryLater                  nothing is wrong with the call: try again after a while
     │   ├── RegistryUnavailable     MLflow cannot be reached or answers garbage
     │   ├── StoreUnavailable        the app database or the lake cannot be reached
-    │   └── StackUnavailable        a process of the local stack does not answer
+    │   ├── StackUnavailable        a process of the local stack does not answer
+    │   └── Preparing               what a version needs is being made; whoever asked is told when it is there
     └── GiveUp                      trying again will not help: a person must look
         ├── NotFound                a model, version, alias, dataset or artifact that does not exist
         ├── Untrusted               a model file that may run code and was not trusted
@@ -111,6 +112,10 @@ class StoreUnavailable(RetryLater):
 
 class StackUnavailable(RetryLater):
     """A process of the local stack does not answer."""
+
+
+class Preparing(RetryLater):
+    """What is needed is being made."""
 
 
 class GiveUp(SamovarError):

@@ -137,6 +137,16 @@ class Settings(BaseSettings):
     """Megabytes that kept plans may take; the least recently used make room. 0 keeps none. Default: hundreds of small models."""
     workers: int = Field(1, ge=1, le=64, validation_alias=_env("SAMOVAR_WORKERS"))
     """Worker processes of each endpoint. Default: one answers thousands of requests a second, and each holds the model."""
+    environments: Literal["auto", "off"] = Field("auto", validation_alias=_env("SAMOVAR_ENVIRONMENTS"))
+    """``auto``: a trusted version whose libraries are not this host's is built, and if need be run, in an environment of its own.
+    ``off``: all run with this host's libraries."""
+    environment_cache: Path | None = Field(None, validation_alias=_env("SAMOVAR_ENVIRONMENT_CACHE"))
+    """Folder of those environments. None: ``home/cache/environments``. Safe to delete while nothing runs in one."""
+    environments_mb: float = Field(10_000.0, ge=0, validation_alias=_env("SAMOVAR_ENVIRONMENTS_MB"))
+    """Megabytes that they may take; the least recently used make room, never one in use. Default: some twenty of scikit-learn's
+    size (most of it shared with uv's own cache), or two of torch's."""
+    environment_seconds: float = Field(900.0, gt=0, validation_alias=_env("SAMOVAR_ENVIRONMENT_SECONDS"))
+    """Longest time of an installation: gigabytes on a slow line."""
     memory_mb: float | None = Field(None, ge=64, validation_alias=_env("SAMOVAR_MEMORY_MB"))
     """Megabytes that one worker may take for itself before it is ended; a model's tag ``samovar.memory_mb`` goes before it.
     None: what ``memory_share`` says."""
@@ -228,6 +238,12 @@ class Settings(BaseSettings):
     def plan_folder(self) -> Path:
         """The absolute folder of plans built before."""
         return self.plan_cache.expanduser().absolute() if self.plan_cache is not None else self.state / "cache" / "plans"
+
+    @property
+    def environment_folder(self) -> Path:
+        """The absolute folder of environments of versions' own."""
+        folder = self.environment_cache
+        return folder.expanduser().absolute() if folder is not None else self.state / "cache" / "environments"
 
     @property
     def spool_folder(self) -> Path:

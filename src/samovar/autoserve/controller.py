@@ -20,7 +20,7 @@ from samovar.autoserve.retries import Retries
 from samovar.autoserve.status import ALARMING, NOTABLE, EndpointStatus, describe
 from samovar.autoserve.tuning import PLAIN
 from samovar.autoserve.vanish import Vanishing
-from samovar.errors import Conflict, SamovarError, Untrusted
+from samovar.errors import Conflict, Preparing, SamovarError, Untrusted
 from samovar.logs import get_logger
 from samovar.scoring.plan import FORMAT
 
@@ -246,8 +246,12 @@ class Controller:
     def _build(self, key: Key, version: int) -> None:
         began = time.monotonic()
         try:
-            failed = self._retries.failure(key, version) is not None
+            failure = self._retries.failure(key, version)
+            failed = failure is not None and not failure.waiting
             self._runtime.bring(key, version, wished=lambda: self._builds.wished(key, version) and self._may(), again=failed)
+        except Preparing as waits:
+            self._retries.wait(key, version, str(waits))
+            return
         except Untrusted as error:
             self._retries.note(key, version, str(error), untrusted=True)
         except Conflict:
@@ -265,6 +269,11 @@ class Controller:
         return failure.reason if failure else ""
 
     # --- what people ask --------------------------------------------------------------------------------------------------------
+
+    def prepared(self) -> None:
+        """Hear that something was made that a version may wait for."""
+        self._retries.ready()
+        self.wake.set()
 
     def confirm(self) -> tuple[str, ...]:
         """Let endpoints end whose aliases vanished all at once; returns their names."""

@@ -22,6 +22,7 @@ from samovar.autoserve.api import make_app
 from samovar.autoserve.client import ADDRESS_FILE
 from samovar.autoserve.controller import Controller
 from samovar.autoserve.doorbell.doorbell import Doorbell
+from samovar.autoserve.environments.shelf import Shelf
 from samovar.autoserve.journal import Journal
 from samovar.autoserve.lease import StoredLease, keep
 from samovar.autoserve.runtimes.process.delivery import Delivery
@@ -74,6 +75,7 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal, Lease]:
     journal = Journal(lambda: open_database(settings), registries.current)
     agent = AgentLink(settings.run_dir)
     cache = PlanCache(settings.plan_folder, int(settings.plan_cache_mb * 1e6))
+    shelf = _shelf(settings, agent) if settings.environments == "auto" else None
     delivery = Delivery(
         registries,
         agent,
@@ -82,10 +84,21 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal, Lease]:
         settings.build_seconds,
         build_memory=limits.bound(settings.build_memory_mb or 0, settings.memory_share),
         compile=settings.compile == "on",
+        shelf=shelf,
     )
     lease = StoredLease(journal.database, _world(settings.run_dir), settings.lease_seconds)
     controller = Controller(registries, ProcessRuntime(agent, delivery), journal, lease=lease, builders=settings.builders)
+    if shelf is not None:
+        shelf.on_done = controller.prepared
     return controller, journal, lease
+
+
+def _shelf(settings: Settings, agent: AgentLink) -> Shelf:
+    def in_use() -> set[str]:
+        return {name for state in agent.endpoints().values() for name in state.environments}
+
+    limit = int(settings.environments_mb * 1e6)
+    return Shelf(settings.environment_folder, limit, settings.environment_seconds, in_use)
 
 
 def _world(run_dir: Path) -> str:

@@ -29,6 +29,7 @@ class Identity(msgspec.Struct, frozen=True):
         engine: who computes its answers, as in the plan; empty when a worker of an earlier Samovar does not say.
         format: format of its plan; 0 when it does not say.
         notes: why the engine is what it is, in one sentence.
+        environment: name of the environment of its own that it runs in; empty for the host's.
     """
 
     token: str
@@ -41,6 +42,7 @@ class Identity(msgspec.Struct, frozen=True):
     engine: str = ""
     format: int = 0
     notes: str = ""
+    environment: str = ""
 
 
 # --- controller -> agent ------------------------------------------------------------------------------------------------------
@@ -59,6 +61,7 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
         format: format of the plan; a plan of another format in the agent's memory is not taken for it.
         engine: the plan's engine, which says what its workers must find imported; known when the plan is carried.
         notes: why the engine is what it is; known when the plan is carried.
+        environment: name of the environment that its workers run in, empty for the host's; known when the plan is carried.
     """
 
     model: str
@@ -70,6 +73,7 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     engine: str = ""
     notes: str = ""
     epoch: int = 0
+    environment: str = ""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -171,6 +175,7 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
         host: address that it listens at.
         tuning: how it serves.
         warnings: what is wrong with it although it serves, each in one sentence.
+        environments: environments of their own that its versions in memory need.
     """
 
     model: str
@@ -193,6 +198,7 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
     host: str = "127.0.0.1"
     tuning: Tuning = PLAIN
     warnings: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
 
 
 # --- worker <-> agent ---------------------------------------------------------------------------------------------------------

@@ -19,6 +19,10 @@ BACKOFF = Backoff(first=2.0, longest=300.0)
 """Seconds between two attempts at a version that fails. A broken model does not mend itself; a broken network does."""
 
 
+WAIT_SECONDS = 30.0
+"""How long a version waits to hear that what it needs is there, before it is tried in any case."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Entry:
     failure: Failure
@@ -37,6 +41,21 @@ class Retries:
         self._clock = clock
         self._entries: dict[tuple[Key, int], _Entry] = {}
         self._lock = threading.Lock()
+
+    def wait(self, key: Key, version: int, reason: str) -> None:
+        """Remember that a version waits for what is being made for it: until ``ready``, or for a while."""
+        with self._lock:
+            known = self._entries.get((key, version))
+            until = self._clock() + WAIT_SECONDS
+            self._entries[key, version] = _Entry(Failure(reason, waiting=True), known.times if known else 0, until)
+
+    def ready(self) -> None:
+        """Let all that wait be tried now: what one of them waits for may be there."""
+        with self._lock:
+            self._entries = {
+                pair: dataclasses.replace(entry, until=0.0) if entry.failure.waiting else entry
+                for pair, entry in self._entries.items()
+            }
 
     def note(self, key: Key, version: int, reason: str, *, untrusted: bool = False) -> None:
         """Remember a failure. An untrusted version waits for a person, not for a clock."""

@@ -72,6 +72,7 @@ class Failure(msgspec.Struct, frozen=True):
 
     reason: str
     untrusted: bool = False
+    waiting: bool = False  # it has not failed: what it needs is being made
 
 
 def describe(  # noqa: PLR0913 - both sides, and what lies between them
@@ -131,6 +132,8 @@ def _judge(
         return ("Ready", "") if up else ("Starting", f"The worker of v{serving} died and is coming back.")
     old = f" Version {serving} keeps answering." if serving is not None else ""
     if failure is not None:
+        if failure.waiting:
+            return "Starting", f"v{wanted}: {failure.reason}{old}"
         if failure.untrusted:
             return "Untrusted", failure.reason + old
         return ("Failed", failure.reason) if serving is None else ("Degraded", f"v{wanted}: {failure.reason}{old}")

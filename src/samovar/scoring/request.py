@@ -25,6 +25,7 @@ class BuildRequest(msgspec.Struct, frozen=True):
         trusted: whether a person trusted this version's code.
         compile: whether the model may be lowered.
         explain: whether the result shall say what it was lowered to.
+        environment: name of the environment that it is built in; empty for the host's.
     """
 
     model: str
@@ -35,6 +36,7 @@ class BuildRequest(msgspec.Struct, frozen=True):
     trusted: bool = False
     compile: bool = True
     explain: bool = False
+    environment: str = ""
 
 
 class BuildResult(msgspec.Struct, frozen=True):

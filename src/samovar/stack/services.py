@@ -120,6 +120,7 @@ def _agent(settings: Settings, env: dict[str, str]) -> Service:
     options += [f"--workers={settings.workers}", f"--idle-seconds={settings.builder_idle_seconds}"]
     options += [f"--memory-mb={settings.memory_mb or 0}", f"--build-memory-mb={settings.build_memory_mb or 0}"]
     options += [f"--memory-share={settings.memory_share}", f"--cpus={settings.cpus or 0}"]
+    options += [f"--environments={settings.environment_folder}"]
     options += [f"--log-level={settings.log_level}", f"--log-format={settings.log_format}"]
     return Service(
         name="agent",

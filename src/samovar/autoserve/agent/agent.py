@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import time
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+_NAME = re.compile(r"[0-9a-f]{32}")
+"""Name of an environment, which becomes part of a path."""
+
 _WRITE_SECONDS, _RETRY_SECONDS = 0.02, 5.0
 
 ADOPTION_SECONDS = 3.0
@@ -56,6 +60,7 @@ class Agent:
         self._ledger = Ledger(Path(config.ledger), config.port_base, config.host)
         self._lean = Nursery(self._loop, files.named(config, "zygote", config.preload), self._on_forked, lambda: True)
         self._ample = Nursery(self._loop, files.named(config, "ample zygote", config.ample), self._on_forked, self._ample_needed)
+        self._others: dict[str, Nursery] = {}  # by environment
         self._watch = Watch(self._loop, config, lambda: list(self._workers.values()), self._renew)
         self._turns = Turns(self._loop)
         self._unborn: set[str] = set()  # workers that were given up before they had a process
@@ -134,7 +139,20 @@ class Agent:
         self._loop.call_later(delay, call)
 
     def _nursery(self, identity: protocol.Identity) -> Nursery:
+        if identity.environment:
+            return self._foreign(identity.environment)
         return self._lean if identity.engine == "compiled" else self._ample
+
+    def _foreign(self, environment: str) -> Nursery:
+        """Return who makes workers in an environment of its own; it has a zygote only while it makes some."""
+        if environment not in self._others:
+            config = files.named(self._config, "foreign zygote", self._config.ample)
+            python = str(self._python(environment))
+            self._others[environment] = Nursery(self._loop, config, self._on_forked, lambda: False, python)
+        return self._others[environment]
+
+    def _python(self, environment: str) -> Path:
+        return Path(self._config.environments, environment, "bin", "python")
 
     def _ample_needed(self) -> bool:
         """Whether a worker runs that only the ample zygote could bring back within a second."""
@@ -230,7 +248,8 @@ class Agent:
             worker = self._register(identity, endpoint)
             endpoint.adopt(worker, Artifact.named(identity, fds[1]), hello)
             worker.tuning = endpoint.tuning
-            self._nursery(identity).start()
+            if not identity.environment:
+                self._nursery(identity).start()
         worker.state = hello.state
         worker.greet(peer, hello)
         self._born(worker, peer.pid)
@@ -382,13 +401,18 @@ class Agent:
         if fds:
             if not memory.is_sealed(fds[0]):
                 raise SamovarError("The plan is not in sealed memory.")
+            if not self._has(request.environment):
+                raise SamovarError("The environment of the version is not there.")
             return Artifact.named(request, os.dup(fds[0]))
         for key, endpoint in self._endpoints.items():
-            slots = [slot.artifact for slot in (endpoint.current, endpoint.candidate) if slot is not None]
-            for known in [*slots, *([endpoint.previous] if endpoint.previous else [])]:
-                if key.model == request.model and known.answers(request):
+            for known in endpoint.artifacts if key.model == request.model else ():
+                if known.answers(request) and self._has(known.environment):
                     return known.copy()
         return None
+
+    def _has(self, environment: str) -> bool:
+        """Whether workers can be made in an environment; the empty name is this host's own."""
+        return not environment or (bool(_NAME.fullmatch(environment)) and self._python(environment).exists())
 
     def _end(self, grace: float) -> None:
         self._keep_task(self._shutdown(grace))
@@ -411,7 +435,8 @@ class Agent:
             await asyncio.sleep(0.01)
         self._watch.close()
         self._lean.close()
-        self._ample.close()
+        for nursery in (self._ample, *self._others.values()):
+            nursery.close()
         # A worker forked in the zygote's last moment finds no agent; the file tells it that none will come.
         (self._run_dir / files.STOP_FILE).touch(mode=0o600)
         self._finished.set()

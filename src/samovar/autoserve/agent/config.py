@@ -43,6 +43,7 @@ class AgentConfig(msgspec.Struct, frozen=True):
         ledger: file of the port ledger; outlives ``run_dir``.
         port_base: first port given to endpoints.
         load_seconds: longest time a worker may take to load its model and answer its example.
+        environments: folder of environments of their own; empty when there are none.
         endpoint: what every endpoint is told; the worker adds which one it is, also to the folders.
         host: address that endpoints listen at.
         keys_file: file of the API keys (see `samovar.autoserve.keyring`); empty asks nobody for a key.
@@ -66,6 +67,7 @@ class AgentConfig(msgspec.Struct, frozen=True):
     ledger: str
     port_base: int = 8100
     load_seconds: float = 60.0
+    environments: str = ""
     endpoint: EndpointConfig = EndpointConfig("", "")
     host: str = "127.0.0.1"
     keys_file: str = ""

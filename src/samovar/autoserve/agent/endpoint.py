@@ -332,6 +332,11 @@ class Endpoint:
         self.failures += 1
         log.warning("a version failed", model=self.key.model, alias=self.key.alias, version=slot.artifact.version, reason=reason)
 
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """The plans that it keeps in memory."""
+        return [slot.artifact for slot in self._slots()] + ([self.previous] if self.previous is not None else [])
+
     def state(self) -> protocol.EndpointState:
         """Return what the controller may know."""
         slot = self.current
@@ -358,6 +363,7 @@ class Endpoint:
             host=str(self.listener.getsockname()[0]),
             tuning=self.tuning,
             warnings=self._warnings(),
+            environments=tuple(sorted({artifact.environment for artifact in self.artifacts if artifact.environment})),
         )
 
     def _warnings(self) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ def parse(argv: Sequence[str]) -> AgentConfig:
     parser.add_argument("--build-memory-mb", type=float, default=0.0, help="megabytes that a builder may take (0: --memory-share)")
     parser.add_argument("--memory-share", type=float, default=0.5, help="share of the host's memory one process may take (0: all)")
     parser.add_argument("--cpus", type=float, default=0.0, help="cores that the workers of an endpoint may use (0: all)")
+    parser.add_argument("--environments", default="", help="folder of environments of their own (default: none)")
     parser.add_argument("--entry", default=DEFAULT_ENTRY, help="server that workers run, module:Class")
     parser.add_argument("--preload", default=",".join(LEAN_PRELOAD), help="modules that workers of compiled models find imported")
     parser.add_argument(
@@ -64,6 +65,7 @@ def parse(argv: Sequence[str]) -> AgentConfig:
         hang_seconds=known.hang_seconds,
         load_seconds=known.load_seconds,
         workers=known.workers,
+        environments=known.environments,
         memory_mb=known.memory_mb,
         build_memory_mb=known.build_memory_mb,
         memory_share=known.memory_share,

@@ -38,6 +38,7 @@ class Nursery:
         on_forked: called with a worker's token, its pid and its pidfd.
         needed: whether the zygote must be there although nothing is asked of it now. When it says no, the zygote ends after
             ``config.idle_seconds`` without work, and the next order starts another.
+        python: interpreter of the zygote, and so of all that it makes.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class Nursery:
         config: AgentConfig,
         on_forked: Callable[[str, int, int], None],
         needed: Callable[[], bool],
+        python: str = sys.executable,
     ) -> None:
         self._loop = loop
         self._config = config
         self._on_forked = on_forked
+        self._python = python
         self._needed = needed
         self._open: dict[str, tuple[protocol.Fork, list[int]]] = {}
         self._ordered = 0  # builds that the zygote has not begun
@@ -118,7 +121,7 @@ class Nursery:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         os.set_inheritable(theirs.fileno(), True)
         # The last argument is room: a worker writes its title over the command line it inherits.
-        command = [sys.executable, "-m", "samovar.autoserve.agent.zygote", self._config.run_dir, "-" * 80]
+        command = [self._python, "-m", "samovar.autoserve.agent.zygote", self._config.run_dir, "-" * 80]
         environment = worker_environment(os.environ)
         # Its own session: Ctrl-C in the terminal is for the program in front, not for endpoints.
         self._process = subprocess.Popen(

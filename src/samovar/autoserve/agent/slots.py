@@ -24,16 +24,17 @@ class Artifact:
     format: int
     notes: str
     fd: int
+    environment: str = ""
 
     @classmethod
     def named(cls, told: protocol.Serve | protocol.Identity, fd: int) -> Artifact:
         """Name a plan as its bringer or its worker names it. Takes the descriptor over."""
-        return cls(told.version, told.label, told.origin, told.engine, told.format, told.notes, fd)
+        return cls(told.version, told.label, told.origin, told.engine, told.format, told.notes, fd, told.environment)
 
     def identity(self, token: str, key: Key, generation: int) -> protocol.Identity:
         """Return who a worker of this plan is."""
         return protocol.Identity(
-            token, *key, self.version, self.label, self.origin, generation, self.engine, self.format, self.notes
+            token, *key, self.version, self.label, self.origin, generation, self.engine, self.format, self.notes, self.environment
         )
 
     def answers(self, request: protocol.Serve) -> bool:

@@ -19,6 +19,7 @@ from samovar.scoring.request import BuildRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from samovar.autoserve.environments.shelf import Need, Shelf
     from samovar.autoserve.plan import Key
     from samovar.autoserve.runtimes.process.link import AgentLink
     from samovar.autoserve.runtimes.process.plancache import PlanCache
@@ -40,6 +41,7 @@ class Delivery:
         build_seconds: longest time of a build.
         build_memory: bytes that a build may take; 0 is no limit.
         compile: whether models may be lowered to compiled scorers.
+        shelf: environments for trusted versions that need another one than this host's; None when there are to be none.
     """
 
     def __init__(  # noqa: PLR0913 - whom it asks, and how a build is made
@@ -52,6 +54,7 @@ class Delivery:
         *,
         build_memory: int = 0,
         compile: bool = True,  # noqa: A002 - what the setting and the request call it
+        shelf: Shelf | None = None,
     ) -> None:
         self._registry = registry
         self._agent = agent
@@ -60,6 +63,8 @@ class Delivery:
         self._build_seconds = build_seconds
         self._build_memory = build_memory
         self._compile = compile
+        self._shelf = shelf
+        self._needs: dict[tuple[str, str], Need] = {}  # by model and origin, of versions that wait for their environment
 
     def bring(self, key: Key, number: int, *, wished: Callable[[], bool], again: bool = False) -> None:
         """Have the agent serve a version; a version that is no longer wished for when it is ready is dropped.
@@ -79,29 +84,58 @@ class Delivery:
         # A promoted candidate and a rolled back champion are in the agent's memory already.
         if self._agent.serve(offer):
             return
+        self._check_prepared(key.model, offer.origin)
+        files = fetch_files(registry, version)
+        trusted = self._trusted(key.model, number)
+        need = self._shelf.need(files) if self._shelf is not None else None
         request = BuildRequest(
             model=key.model,
             version=number,
             run_id=version.run_id,
             label=version.label,
-            files=fetch_files(registry, version),
-            trusted=self._trusted(key.model, number),
+            files=files,
+            trusted=trusted,
             compile=self._compile,
+            environment=need.name if need is not None and trusted else "",
         )
         kept = None if again else self._cache.get(request)
-        fd = self._build(request) if kept is None else memory.seal(kept, name=f"{key.model}-v{number}")
+        python = self._python(request, offer.origin, need, kept)
+        fd = self._build(request, python) if kept is None else memory.seal(kept, name=f"{key.model}-v{number}")
         try:
             plan = memory.read(fd) if kept is None else kept
             if wished():
-                found = plancache.head(plan)
-                self._agent.serve(msgspec.structs.replace(offer, engine=found.engine, notes=found.notes[:_NOTES]), fd)
+                self._agent.serve(_offered(offer, plan, request, need), fd)
         finally:
             os.close(fd)
         if kept is None:
             self._cache.put(request, plan)
 
-    def _build(self, request: BuildRequest) -> int:
+    def _check_prepared(self, model: str, origin: str) -> None:
+        """Wait for an environment without reading the model's files again and again."""
+        need = self._needs.get((model, origin))
+        if need is not None and self._shelf is not None:
+            self._shelf.python(need)
+            del self._needs[model, origin]
+
+    def _python(self, request: BuildRequest, origin: str, need: Need | None, kept: bytes | None) -> str | None:
+        """Return the interpreter of the version's own environment, which is there when this returns; None for the host's.
+
+        A compiled plan that was kept needs none of the model's libraries, so it needs no environment.
+        """
+        if not request.environment or need is None or self._shelf is None:
+            return None
+        if kept is not None and plancache.head(kept).engine == "compiled":
+            return None
+        self._needs[request.model, origin] = need
+        python = self._shelf.python(need)
+        del self._needs[request.model, origin]
+        return python
+
+    def _build(self, request: BuildRequest, python: str | None) -> int:
         """Have a plan built; return its descriptor."""
+        if python is not None:
+            plan = run_builder(request, self._build_seconds, memory=self._build_memory, python=python)
+            return memory.seal(encode(plan), name=f"{request.model}-v{request.version}")
         order = protocol.Build(request.model, request.version, self._build_seconds)
         request_fd = memory.seal(msgspec.msgpack.encode(request), name="request")
         try:
@@ -115,3 +149,15 @@ class Delivery:
         if fd is not None:
             return fd
         raise (Untrusted if built.condition == "Untrusted" else ModelError)(built.message, remedy=built.remedy)
+
+
+def _offered(offer: protocol.Serve, plan: bytes, request: BuildRequest, need: Need | None) -> protocol.Serve:
+    """Say what a plan is: a compiled one runs in any environment."""
+    found = plancache.head(plan)
+    notes = found.notes
+    if need is not None and request.environment:
+        notes += f" {'Built' if found.engine == 'compiled' else 'Runs'} in an environment of its own: {need.why}."
+    elif need is not None:
+        notes += f" It asks for other libraries ({need.why}); `samovar trust {request.model}/{request.version}` gives it its own."
+    environment = "" if found.engine == "compiled" else request.environment
+    return msgspec.structs.replace(offer, engine=found.engine, notes=notes.strip()[:_NOTES], environment=environment)
