@@ -15,7 +15,7 @@ from samovar.project import project
 __version__ = "0.1.0"
 
 _HOMES = {
-    "samovar.contracts.declare": ("Answer", "Contract", "Doc", "Key", "Log", "MaxLength", "Range", "Response", "Text"),
+    "samovar.contracts.declare": ("Answer", "Contract", "Doc", "Entity", "Key", "Log", "MaxLength", "Range", "Response", "Text"),
     "samovar.project": ("SLO", "CandidateSpec", "Drift", "Gate", "Project", "Quality", "Window"),
     "samovar.errors": ("SamovarError",),
     "samovar.pipelines.api": ("ingest", "train", "promote", "infer", "monitor", "retrain", "rollback", "drift_inject", "ship"),
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from samovar.contracts.declare import Answer as Answer
     from samovar.contracts.declare import Contract as Contract
     from samovar.contracts.declare import Doc as Doc
+    from samovar.contracts.declare import Entity as Entity
     from samovar.contracts.declare import Key as Key
     from samovar.contracts.declare import Log as Log
     from samovar.contracts.declare import MaxLength as MaxLength

@@ -25,7 +25,11 @@ _DTYPES: dict[type, Dtype] = {int: "int", float: "float", str: "str", bool: "boo
 
 
 class KeyMark:
-    """Marks the field that names the row and its entity; the model never sees it."""
+    """Marks the field that names the row; the model never sees it."""
+
+
+class EntityMark(KeyMark):
+    """Marks a key that names who or what the row is about: all rows of one entity go to the same version in a split."""
 
 
 class TextMark:
@@ -33,6 +37,7 @@ class TextMark:
 
 
 Key = Annotated[T, KeyMark()]
+Entity = Annotated[T, EntityMark()]
 Text = Annotated[str, TextMark()]
 
 
@@ -151,7 +156,7 @@ def _field(cls: type, name: str, hint: Any) -> FieldSpec:
     for mark in marks:
         match mark:
             case KeyMark():
-                options["role"] = "key"
+                options |= {"role": "key", "entity": isinstance(mark, EntityMark)}
             case TextMark():
                 options["role"] = "text"
             case Range(ge, le, gt, lt):

@@ -14,7 +14,7 @@ Dtype = Literal["int", "float", "str", "bool", "datetime"]
 """Logical types: int64, float64, UTF-8 text, boolean, and UTC timestamps with microseconds."""
 
 Role = Literal["key", "feature", "text"]
-"""``key`` names the row (and the entity) and is never shown to the model; ``text`` is a feature of free text."""
+"""``key`` names the row (or its entity) and is never shown to the model; ``text`` is a feature of free text."""
 
 LogPolicy = Literal["keep", "hash", "drop"]
 """What the prediction log stores of a field."""
@@ -39,6 +39,7 @@ class FieldSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         max_length: longest allowed text, in characters.
         log: what the prediction log stores of it.
         description: one line for people, shown in schemas.
+        entity: whether the key names who or what a row is about, so that many rows share it; a transaction id does not.
     """
 
     name: str
@@ -54,6 +55,7 @@ class FieldSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     max_length: int | None = None
     log: LogPolicy = "keep"
     description: str = ""
+    entity: bool = False
 
     @property
     def may_be_null(self) -> bool:

@@ -120,7 +120,7 @@ def _segment(header: Header) -> ShippedSegment:
         model=header.model,
         alias=header.alias,
         version=header.version,
-        role="shadow" if header.role == "shadow" else "champion",
+        role=header.role if header.role in {"shadow", "challenger"} else "champion",  # type: ignore[arg-type]
         contract=header.schema,
         fields=[[field.name, field.log] for field in fields],
         classes=list(header.classes),

@@ -17,6 +17,7 @@ from samovar.serving.thread import Beside
 
 if TYPE_CHECKING:
     import asyncio
+    import threading
     from collections.abc import Callable
 
     from samovar.scoring.engine import Engine
@@ -64,15 +65,21 @@ class Batcher:
         config: limits.
         loop: the event loop; every method is called on it.
         observe: told the number of requests and of rows of each call to the model.
+        lock: see `Joiner`.
     """
 
     def __init__(
-        self, engine: Engine, config: EndpointConfig, loop: asyncio.AbstractEventLoop, observe: Callable[[int, int], None]
+        self,
+        engine: Engine,
+        config: EndpointConfig,
+        loop: asyncio.AbstractEventLoop,
+        observe: Callable[[int, int], None],
+        lock: threading.Lock | None = None,
     ) -> None:
         self._config = config
         self._loop = loop
         self._observe = observe
-        self._joiner = Joiner(engine)
+        self._joiner = Joiner(engine, lock)
         self._thread: Beside[list[Outcome]] = Beside("model", loop)
         self._queue: deque[Ticket] = deque()
         self._dues: deque[Ticket] = deque()  # in order of their deadlines, since all have the same time

@@ -44,6 +44,8 @@ class EndpointConfig(msgspec.Struct, frozen=True):
         spool_limit_seconds: how long it may wait; then it is deleted and counted as lost.
         spool_on_full: ``answer`` without logging, and count; or ``refuse`` with 503.
         metrics_dir: folder in which the endpoint's workers add up their metrics. Empty: this process counts for itself.
+        share_seconds: longest time that another version may take for its share of a split before the champion answers in its place:
+            what a client hardly notices, and a hundred times what a loaded model of ours takes.
     """
 
     model: str
@@ -73,3 +75,4 @@ class EndpointConfig(msgspec.Struct, frozen=True):
     spool_limit_seconds: float = 7 * 86400.0
     spool_on_full: Literal["answer", "refuse"] = "answer"
     metrics_dir: str = ""
+    share_seconds: float = 0.5

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from samovar.errors import RequestError
 from samovar.serving import errors
@@ -22,9 +25,11 @@ if TYPE_CHECKING:
     from samovar.scoring.engine import Engine
     from samovar.serving.batcher import Ticket
     from samovar.serving.config import EndpointConfig
-    from samovar.serving.jobs import Job, Route
+    from samovar.serving.jobs import Job, Route, Row
     from samovar.serving.joining import Outcome
     from samovar.serving.metrics import Metrics
+    from samovar.serving.traffic.parted import Parted
+    from samovar.serving.traffic.sharing import Sharing
     from samovar.serving.turn import Spool
 
 _LARGE = 64 * 2**10  # bytes of a body that takes about a millisecond to decode: larger ones are decoded beside the loop
@@ -48,8 +53,12 @@ class Desk:
         self.config = config
         self.metrics = metrics
         self.spool = spool
-        self.joiner = Joiner(engine)
+        self.lock = None if self.inline else threading.Lock()
+        """Held while a model is asked that only one thread may ask at a time."""
+        self.joiner = Joiner(engine, self.lock)
         self.failures = Failures()
+        self.traffic: Sharing | None = None
+        """Shares what is asked with other aliases; None, and then the cost of one look, when nobody is to get anything."""
         self._engine = engine
         self._counted = metrics.routes
         self.refusals = {path: self._refusal(route) for path, route in self.routes.items()}
@@ -57,9 +66,15 @@ class Desk:
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to take requests; in the process and on the loop that serve."""
         self.turn = Turn(loop, self.spool)
-        self.batcher = Batcher(self._engine, self.config, loop, self.metrics.batch)
+        self.batcher = Batcher(self._engine, self.config, loop, self.metrics.batch, self.lock)
         self.metrics.refresh = lambda: self.metrics.queue.set(self.batcher.waiting)
         self.decoder: Beside[Job] = Beside("decoder", loop)
+
+    def share(self, traffic: Sharing | None) -> None:
+        """Share what is asked from now on, or nothing; a request under way ends as it began."""
+        self.traffic = traffic
+        if traffic is not None:  # and what is under way when it ends is written too
+            self.turn.also = traffic.flush
 
     def close(self) -> None:
         """Let the threads go and close the log."""
@@ -88,8 +103,12 @@ class Desk:
             The request as long as it waits for a thread, so that it can be dropped; None when its answer is ready.
         """
         started = time.perf_counter()
-        quick = route.handler.quick
-        if quick is not None and len(body) <= _LARGE:
+        quick, traffic = route.handler.quick, self.traffic
+        if (
+            quick is not None
+            and len(body) <= _LARGE
+            and (traffic is None or not traffic.split or traffic.is_champions(request_id, headers))
+        ):
             try:
                 row = quick(body)
             except Exception as error:  # noqa: BLE001 - it becomes the answer
@@ -98,12 +117,23 @@ class Desk:
             if row is not None:
                 answer = row[0]
                 self.spool.row(request_id, route.name, row)
-                self.turn.add(deliver, Response(200, answer), self.refusals[route.path])
+                response = Response(200, answer)
+                if traffic is not None:
+                    response = self._shared(traffic, route, request_id, headers, row)
+                self.turn.add(deliver, response, self.refusals[route.path])
                 self._counted[route.name].observe(
                     seconds=time.perf_counter() - started, received=len(body), status=200, sent=len(answer)
                 )
                 return None
         return Asked(self, route, request_id, deliver, started, len(body)).begin(body, media, headers)
+
+    def _shared(self, traffic: Sharing, route: Route, request_id: bytes, headers: Mapping[bytes, bytes], row: Row) -> Response:
+        """Return the answer to a row of the endpoint's own share, whose copies are on their way."""
+        traffic.copy_row(request_id, route.name, route.handler.how, row)
+        if not traffic.split:
+            return Response(200, row[0])
+        traffic.count_quick(request_id, headers)
+        return Response(200, row[0], headers=traffic.signed())
 
     def _refusal(self, route: Route) -> Callable[[Exception], Response]:
         """Return what makes the answer to a request that was scored and counted, but could not be logged."""
@@ -118,7 +148,20 @@ class Desk:
 class Asked:
     """One request that takes more than a quick look."""
 
-    __slots__ = ("_deliver", "_desk", "_gone", "_id", "_job", "_large", "_open", "_received", "_route", "_started", "_ticket")
+    __slots__ = (
+        "_deliver",
+        "_desk",
+        "_gone",
+        "_headers",
+        "_id",
+        "_job",
+        "_large",
+        "_open",
+        "_received",
+        "_route",
+        "_started",
+        "_ticket",
+    )
 
     def __init__(  # noqa: PLR0913, PLR0917 - one request
         self, desk: Desk, route: Route, request_id: bytes, deliver: Callable[[Response], None], started: float, received: int
@@ -129,7 +172,7 @@ class Asked:
         self._deliver = deliver
         self._started = started
         self._received = received
-        self._ticket: Ticket | None = None
+        self._ticket: Ticket | Parted | None = None
         self._large: tuple[bytes, str, Mapping[bytes, bytes]] | None = None
         self._gone = False
         self._open = True
@@ -137,6 +180,7 @@ class Asked:
 
     def begin(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Asked | None:
         """Decode; a large body beside the loop."""
+        self._headers = headers
         handler = self._route.handler
         if len(body) > _LARGE:
             self._large = (body, media, headers)
@@ -179,6 +223,14 @@ class Asked:
             self.fail(TooManyRows(config.max_rows))
             return None
         self._job = job
+        traffic = self._desk.traffic
+        if traffic is not None and traffic.split and job.call is None and self._part(traffic, job):
+            return self
+        return self._score(job)
+
+    def _score(self, job: Job) -> Asked | None:
+        """Have this endpoint's own version answer."""
+        config = self._desk.config
         if self._desk.inline and job.call is None and job.rows <= config.inline_rows and self._received <= _LARGE:
             self._settled(self._desk.joiner.alone(job))
             return None
@@ -189,13 +241,49 @@ class Asked:
             return None
         return self
 
+    def _part(self, traffic: Sharing, job: Job) -> bool:
+        """Have others answer their share; False when this endpoint answers it all."""
+        parted = traffic.part(
+            job,
+            self._route.handler.how,
+            self._id,
+            self._headers,
+            lambda found: self._joined(traffic, found),
+            large=self._received > _LARGE,
+        )
+        if parted is None:
+            return False
+        self._ticket = parted
+        parted.begin()
+        return True
+
+    def _joined(self, traffic: Sharing, found: Any) -> None:
+        """Answer what several versions answered."""
+        if isinstance(found, Exception):
+            self.fail(found)
+            return
+        body, parts = found
+        how, name = self._route.handler.how, self._route.name
+        traffic.log(self._id, name, parts)
+        for part in parts:
+            traffic.copy_job(self._id, name, how, part.job, part.answers if part.voice is None else None)
+        self._leave(body, traffic.signed(parts))
+
     def _settled(self, outcome: Outcome) -> None:
         if isinstance(outcome, Exception):
             self.fail(outcome)
             return
         body, answers = outcome
         self._desk.spool.job(self._id, self._route.name, self._job, answers)
+        traffic = self._desk.traffic
+        if traffic is not None:
+            traffic.copy_job(self._id, self._route.name, self._route.handler.how, self._job, answers)
+        self._leave(body, traffic.signed() if traffic is not None and traffic.split else ())
+
+    def _leave(self, body: bytes | Response, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         response = body if isinstance(body, Response) else Response(200, body)
+        if headers:
+            response = msgspec.structs.replace(response, headers=(*response.headers, *headers))
         self._desk.turn.add(self._deliver, response, self._desk.refusals[self._route.path])
         self._count(200, len(response.body), "")
 

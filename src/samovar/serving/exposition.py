@@ -18,6 +18,9 @@ BYTES = (256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096, 16384, 65536)
 """Buckets of the rows of one call to the model."""
 
+DIFFERENCES = (0.0, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+"""Buckets of how far a shadow's score is from the champion's; of probabilities, mostly."""
+
 FAMILIES = {
     "api_request_duration_seconds": ("histogram", "Seconds from the request's headers to its answer.", SECONDS),
     "api_errors_total": ("counter", "Answers with status 500 and above.", ()),
@@ -31,6 +34,15 @@ FAMILIES = {
     "samovar_spool_written_bytes_total": ("counter", "Bytes written to the prediction log.", ()),
     "samovar_spool_dropped_total": ("counter", "Answered requests that are missing in the prediction log.", ()),
     "samovar_exactness_ties": ("gauge", "Rows of the exactness check at which the model is undecided between two labels.", ()),
+    "samovar_traffic_rows_total": ("counter", "Rows of a split, by the version that answered.", ()),
+    "samovar_traffic_fallback_total": ("counter", "Rows that the champion answered in another version's place.", ()),
+    "samovar_shadow_sent_rows_total": ("counter", "Rows passed to a shadow.", ()),
+    "samovar_shadow_dropped_total": ("counter", "Rows that a shadow did not get.", ()),
+    "samovar_shadow_rows_total": ("counter", "Rows that a shadow answered.", ()),
+    "samovar_shadow_failed_total": ("counter", "Rows that a shadow could not answer.", ()),
+    "samovar_shadow_compared_total": ("counter", "Rows of a shadow compared with the champion's answer.", ()),
+    "samovar_shadow_disagreement_total": ("counter", "Compared rows whose labels differ.", ()),
+    "samovar_shadow_score_difference": ("histogram", "How far the scores of compared rows are apart.", DIFFERENCES),
     "model_info": ("gauge", "The version that answers.", ()),
     "samovar_engine": ("gauge", "Who computes the answers, and why.", ()),
 }

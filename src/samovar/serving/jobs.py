@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from samovar.scoring.engine import Call, Engine
+    from samovar.serving.traffic.frames import How
     from samovar.serving.wire import Response
 
 Row = tuple[bytes, "Sequence[Any]", Any, Any, "Sequence[float] | None"]
@@ -36,6 +37,7 @@ class Job:
         call: a request that is no table of plain columns; it is scored by itself.
         params: inference params.
         keys: n values of the contract's key, None when there is none: the prediction log names rows by it.
+        places: where the rows stand in their request; None when they are all of it.
     """
 
     columns: Sequence[Sequence[Any]]
@@ -45,6 +47,7 @@ class Job:
     call: Call | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     keys: Sequence[Any] | None = None
+    places: Sequence[int] | None = None
 
 
 class Answers(Protocol):
@@ -71,9 +74,11 @@ class Handler(Protocol):
         quick: scores one plain row of an ``inline`` engine at once; gives None, having judged nothing, when the body is something
             else (then ``decode`` is asked). None when the engine or the protocol has no such way. Raises as ``decode``, and
             ModelError. Called on the event loop: it takes microseconds.
+        how: what its jobs ask of an engine, in the words that another version's endpoint understands.
     """
 
     accepted: tuple[str, ...]
+    how: How
     quick: Callable[[bytes], Row | None] | None
 
     def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:

@@ -5,11 +5,13 @@ Everything here is plain functions of an engine and jobs; threads and time are `
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from samovar.scoring.engine import Engine
@@ -37,10 +39,12 @@ class Joiner:
 
     Args:
         engine: the model.
+        lock: held while the model is asked; None where several threads may ask it at once.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, lock: threading.Lock | None = None) -> None:
         self._engine = engine
+        self._lock: Any = lock or contextlib.nullcontext()
         self._unaligned: set[Any] = set()
         self._vain: Counter[Any] = Counter()
 
@@ -79,14 +83,17 @@ class Joiner:
         The error is forgotten here, so that it does not hang on to the one that is reported in the end.
         """
         try:
-            return jobs[0].run(self._engine, _joined(jobs), jobs[0].params)
+            columns = _joined(jobs)
+            with self._lock:
+                return jobs[0].run(self._engine, columns, jobs[0].params)
         except Exception:  # noqa: BLE001 - see above
             return None
 
     def alone(self, job: Job) -> Outcome:
         """Score one job by itself."""
         try:
-            answers = job.run(self._engine, job.columns, job.params)
+            with self._lock:
+                answers = job.run(self._engine, job.columns, job.params)
             return job.write(answers), answers
         except Exception as error:  # noqa: BLE001 - it becomes the answer
             return error

@@ -16,7 +16,7 @@ from samovar.serving.exposition import BYTES, ROWS, SECONDS, render
 from samovar.serving.numbers import Block, Numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, MutableSequence
+    from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -124,6 +124,9 @@ class Metrics:
         engine = {**dict(own), "engine": info.get("engine", ""), "reason": info.get("notes", "")[:_LONGEST]}
         facts = [blocks.add("model_info", tuple(model.items())), blocks.add("samovar_engine", tuple(engine.items()))]
         ties = blocks.add("samovar_exactness_ties", own)
+        self.model = common.get("model", "")
+        self._folder = folder
+        self._more: list[Numbers] = []
         self._shared = Numbers(blocks.made, folder)
         numbers = self._numbers = self._shared.values
         self.routes = {route: Route(numbers, *found) for route, found in places.items()}
@@ -143,14 +146,27 @@ class Metrics:
         self._numbers[self._rows + bisect_left(ROWS, rows)] += 1.0
         self._numbers[self._rows_sum] += rows
 
+    def extend(self, series: Sequence[tuple[str, tuple[tuple[str, str], ...], int]]) -> tuple[MutableSequence[float], list[int]]:
+        """Count more from now on: (family, labels, how many numbers) of each; returns the numbers and their first places."""
+        blocks = _Blocks()
+        places = [blocks.add(*one) for one in series]
+        self._more.append(Numbers(blocks.made, self._folder))
+        return self._more[-1].values, places
+
     def render(self) -> bytes:
         """Write everything, of all workers of the endpoint; takes about a millisecond."""
         self.refresh()
-        return render(self._shared.collect())
+        found = self._shared.collect()
+        if not self._folder:
+            for more in self._more:
+                found |= more.collect()
+        return render(found)
 
     def close(self) -> None:
         """Say that this process counts no more; what it counted stays in the sum."""
         self._shared.close()
+        for more in self._more:
+            more.close()
 
 
 class _Blocks:

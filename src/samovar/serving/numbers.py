@@ -131,6 +131,19 @@ class Numbers:
         return memoryview(mapped)[start:].cast("d")  # type: ignore[return-value]
 
 
+def read(folder: Path) -> dict[Key, list[float]]:
+    """Return the numbers of each series, of all processes that count in a folder; for one that does not count there itself.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    found: dict[Key, list[float]] = {}
+    with _alone(folder) as alone:
+        if alone:
+            _Scrape(folder).into(found)
+    return found
+
+
 class _Scrape:
     """One look at a folder, by whoever holds its lock."""
 

@@ -30,11 +30,14 @@ from samovar.serving.front import Front
 from samovar.serving.metrics import Metrics
 from samovar.serving.routes import routes
 from samovar.serving.spool.opening import open_spool
+from samovar.serving.traffic.neighbours import Neighbours
+from samovar.serving.traffic.policy import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from samovar.scoring.plan import ScorerPlan
+    from samovar.serving.traffic.policy import Policy
 
 log = logs.get_logger(__name__)
 
@@ -60,6 +63,9 @@ class EndpointServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leaving: asyncio.Event | None = None
         self._drained = False
+        self._neighbours: Neighbours | None = None
+        self._peers: socket.socket | None = None
+        self._policy = NOTHING
 
     def load(self) -> None:
         """Open the model and let it answer its own input example.
@@ -81,6 +87,23 @@ class EndpointServer:
         common = {"model": self._config.model, "alias": self._config.alias}
         metrics = Metrics(common, (route.name for route in scoring), info, errors.KINDS, self._config.metrics_dir)
         self._desk = Desk(engine, scoring, self._config, metrics, open_spool(self._plan, self._config, metrics))
+        self._neighbours = Neighbours(self._plan, engine, self._desk, self._config, metrics)
+
+    def meet(self, listener: socket.socket) -> None:
+        """Answer workers of the model's other aliases too, at a Unix socket that this call owns; to be called before ``serve``."""
+        self._peers = listener
+
+    def follow(self, policy: Policy) -> None:
+        """Share traffic like this from now on; may be called from any thread, at any time."""
+        with self._lock:
+            self._policy = policy
+            if self._loop is not None:
+                with contextlib.suppress(RuntimeError):  # the loop is closed
+                    self._loop.call_soon_threadsafe(self._follow)
+
+    def _follow(self) -> None:
+        if self._neighbours is not None:
+            self._neighbours.follow(self._policy)
 
     async def serve(self, listener: socket.socket, *, on_accepting: Callable[[], None]) -> None:
         """Answer requests until drained.
@@ -102,6 +125,10 @@ class EndpointServer:
         listener.setblocking(False)
         with contextlib.suppress(OSError):  # 40 ms a request if the owner forgot it (Nagle and delayed ACK)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        neighbours = self._neighbours
+        assert neighbours is not None
+        await neighbours.open(self._loop_of(), self._peers)
+        self._follow()
         server = await self._loop_of().create_server(self._protocol(front), sock=listener, backlog=_BACKLOG)
         clock = asyncio.create_task(self._clock(front))
         try:
@@ -110,10 +137,12 @@ class EndpointServer:
             front.drain()
             server.close()
             listener.close()
+            neighbours.leave()
             await self._last_requests()
         finally:
             server.close()
             clock.cancel()
+            neighbours.close()
             self._desk.close()
 
     def drain(self) -> None:
@@ -163,6 +192,8 @@ class EndpointServer:
             front.tick()
             self._state.default_headers = [(b"date", front.date)]
             front.desk.tick()
+            if self._neighbours is not None:
+                self._neighbours.tick()
             connections: list[Any] = list(self._state.connections)
             for connection in connections:
                 connection.check(loop.time())
@@ -176,6 +207,9 @@ class EndpointServer:
             if not await self._empty(_LAST_CALL):
                 log.warning("left with requests unanswered", connections=len(self._state.connections))
 
+    def _guests(self) -> bool:
+        return self._neighbours is not None and not self._neighbours.empty
+
     async def _empty(self, seconds: float) -> bool:
         """Tell whether no connection was left within ``seconds``; twice in a row, since one may just be accepted."""
         deadline = time.monotonic() + seconds
@@ -184,7 +218,7 @@ class EndpointServer:
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(_TICK)
-            quiet = 0 if self._state.connections else quiet + 1
+            quiet = 0 if self._state.connections or self._guests() else quiet + 1
         return True
 
 

@@ -90,6 +90,8 @@ class Turn:
         self._loop = loop
         self._spool = spool
         self._ready: list[Ready] = []
+        self.also: Callable[[], None] | None = None
+        """Writes what is logged beside the endpoint's own log."""
 
     def add(self, deliver: Callable[[Response], None], response: Response, refuse: Callable[[Exception], Response] | None) -> None:
         """Let ``deliver(response)`` happen at the end of the turn.
@@ -107,6 +109,8 @@ class Turn:
         ready, self._ready = self._ready, []
         try:
             self._spool.flush()
+            if self.also is not None:
+                self.also()
         except NotLogged as error:
             ready = [(deliver, refuse(error) if refuse else response, refuse) for deliver, response, refuse in ready]
         for deliver, response, _ in ready:

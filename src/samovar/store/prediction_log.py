@@ -32,7 +32,7 @@ class ShippedSegment:
         model: registered model.
         alias: the alias that was asked.
         version: the version that answered.
-        role: ``champion``, or ``shadow`` when nobody acts on the answers.
+        role: ``champion``; ``challenger`` when another version answered a share; ``shadow`` when nobody acts on the answers.
         contract: digest of the contract.
         fields: name and policy (``keep``, ``hash``, ``drop``) of each field.
         classes: class labels in the order of the probabilities.
@@ -43,7 +43,7 @@ class ShippedSegment:
     model: str
     alias: str
     version: int
-    role: Literal["champion", "shadow"]
+    role: Literal["champion", "challenger", "shadow"]
     contract: str
     fields: Sequence[Sequence[str]] = ()
     classes: Sequence[Any] = ()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from samovar.scoring.engine import Scores
+    from samovar.serving.traffic.voice import Voice
 
     Decide = Callable[[Any, Sequence[float] | None], Any]
 
@@ -49,12 +50,20 @@ class Scored:
         labels: n labels.
         shares: n lists of probabilities; None when the model gives none.
         decide: from a label and its probabilities to the label that is answered; None where that is the model's own.
+        voices: n voices, of versions that answered in the endpoint's place; None where it did, or did all.
     """
 
-    __slots__ = ("_decide", "labels", "shares")
+    __slots__ = ("_decide", "labels", "shares", "voices")
 
-    def __init__(self, labels: list[Any], shares: list[list[float]] | None, decide: Decide | None = None) -> None:
+    def __init__(
+        self,
+        labels: list[Any],
+        shares: list[list[float]] | None,
+        decide: Decide | None = None,
+        voices: list[Voice | None] | None = None,
+    ) -> None:
         self.labels = labels
+        self.voices = voices
         self.shares = shares
         self._decide = decide
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from samovar.scoring.engine import Engine
     from samovar.scoring.plan import ScorerPlan
     from samovar.serving.jobs import Answers, Row
+    from samovar.serving.traffic.frames import How
     from samovar.serving.wire import Response
 
 ACCEPTED = ("application/json", "text/csv")
@@ -40,6 +41,7 @@ class Invocations:
     def __init__(self, plan: ScorerPlan, engine: Engine) -> None:
         self._plan = plan
         self._reader = Reader(plan)
+        self.how: How = "columns" if engine.inline and plan.predict_fn in _SCORED else "predict"
         self._run = _scored if engine.inline and plan.predict_fn in _SCORED else _predicted
         self._write = _write_shares if plan.predict_fn == "predict_proba" else _write_labels
         self.quick: Callable[[bytes], Row | None] | None = None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from samovar.scoring.engine import Engine
     from samovar.scoring.plan import ScorerPlan
     from samovar.serving.jobs import Answers, Row
+    from samovar.serving.traffic.frames import How
     from samovar.serving.wire import Response
 
 ACCEPTED = ("application/json",)
@@ -67,6 +68,7 @@ class One:
     """Answers ``/predict``; a `samovar.serving.jobs.Handler`."""
 
     accepted: tuple[str, ...] = ACCEPTED
+    how: How = "decided"
 
     def __init__(self, typed: Typed, engine: Engine) -> None:
         self._typed = typed
@@ -76,7 +78,12 @@ class One:
     def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:  # noqa: ARG002 - one shape for all protocols
         """See `samovar.serving.jobs.Handler`."""
         row, writer = self._typed.decoder.values(body), self._typed.writer
-        return self._typed.job([row], lambda answers: writer.one(row, answers.labels[0], answers.shares and answers.shares[0])[0])
+
+        def write(answers: Any) -> bytes:
+            voice = answers.voices[0] if answers.voices else None
+            return writer.one(row, answers.labels[0], answers.shares and answers.shares[0], voice)[0]
+
+        return self._typed.job([row], write)
 
     def error(self, error: Exception) -> Response:
         """See `samovar.serving.jobs.Handler`."""
@@ -87,6 +94,7 @@ class Many:
     """Answers ``/batch_predict``; a `samovar.serving.jobs.Handler`."""
 
     accepted: tuple[str, ...] = ACCEPTED
+    how: How = "decided"
     quick: Callable[[bytes], Row | None] | None = None
 
     def __init__(self, typed: Typed) -> None:
@@ -95,7 +103,7 @@ class Many:
     def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:  # noqa: ARG002 - one shape for all protocols
         """See `samovar.serving.jobs.Handler`."""
         rows, writer = self._typed.decoder.rows(body), self._typed.writer
-        return self._typed.job(rows, lambda answers: writer.many(rows, answers.labels, answers.shares))
+        return self._typed.job(rows, lambda answers: writer.many(rows, answers.labels, answers.shares, answers.voices))
 
     def error(self, error: Exception) -> Response:
         """See `samovar.serving.jobs.Handler`."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from samovar.serving.protocols.decision import Decider
+from samovar.serving.traffic.voice import Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,22 +54,39 @@ class Writer:
         fields = plan.contract.response.fields
         self._decide = Decider.of(plan.contract, classes).decide
         self._label = plan.label
+        self._own = Voice(self._decide, plan.label, plan.version)
         self._clock = _Clock()
         self._none = (None,) * len(classes)
         self._struct, self._pick = _answer(fields, [_position(field, names, classes) for field in fields])
         self._cast = _casting(fields)
         self._encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
-    def one(self, row: Sequence[Any], label: Any, shares: Sequence[float] | None) -> tuple[bytes, Any]:
-        """Return the answer to one row of the contract's fields as a JSON object, and the label that it gives."""
+    def one(self, row: Sequence[Any], label: Any, shares: Sequence[float] | None, voice: Voice | None = None) -> tuple[bytes, Any]:
+        """Return the answer to one row of the contract's fields as a JSON object, and the label that it gives.
+
+        ``voice`` is of the version that answered in the endpoint's place, if one did.
+        """
+        if voice is not None:
+            decided = voice.decide(label, shares)
+            return self._encode(self._written(row, decided, shares, self._clock.now(), voice.label)), decided[0]
         decided = self._decide(label, shares)
         facts = self._facts(row, decided, shares, self._clock.now())
         return self._encode(self._struct(*self._pick(facts))), decided[0]
 
-    def many(self, rows: Sequence[Sequence[Any]], labels: Sequence[Any], shares: Sequence[Sequence[float]] | None) -> bytes:
-        """Return the answers to rows, in their order, all of one time."""
+    def many(
+        self,
+        rows: Sequence[Sequence[Any]],
+        labels: Sequence[Any],
+        shares: Sequence[Sequence[float]] | None,
+        voices: Sequence[Voice | None] | None = None,
+    ) -> bytes:
+        """Return the answers to rows, in their order, all of one time; see ``one`` for ``voices``."""
         now = self._clock.now()
         every = shares if shares is not None else [None] * len(rows)
+        if voices is not None:
+            mixed = zip(rows, labels, every, [voice or self._own for voice in voices], strict=True)
+            written = [self._written(row, voice.decide(label, own), own, now, voice.label) for row, label, own, voice in mixed]
+            return self._encode({"predictions": written})
         answers = [
             self._struct(*self._pick(self._facts(row, self._decide(label, own), own, now)))
             for row, label, own in zip(rows, labels, every, strict=True)
@@ -78,6 +96,10 @@ class Writer:
     def decided(self, label: Any, shares: Sequence[float] | None) -> Any:
         """Return the label that is answered."""
         return self._decide(label, shares)[0]
+
+    def _written(self, row: Sequence[Any], decided: Decided, shares: Sequence[float] | None, now: dt.datetime, label: str) -> Any:
+        facts = self._facts(row, decided, shares, now)
+        return self._struct(*self._pick((*facts[:5], label, *facts[6:])))
 
     def _facts(self, row: Sequence[Any], decided: Decided, shares: Sequence[float] | None, now: dt.datetime) -> tuple[Any, ...]:
         answer, positive, confidence, share = decided

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from samovar.contracts import document
 from samovar.errors import GiveUp
@@ -19,8 +21,14 @@ if TYPE_CHECKING:
     from samovar.serving.turn import Spool
 
 
-def open_spool(plan: ScorerPlan, config: EndpointConfig, metrics: Metrics) -> Spool:
+def open_spool(plan: ScorerPlan, config: EndpointConfig, metrics: Metrics, **told: Any) -> Spool:
     """Return the prediction log of one plan; it keeps nothing when ``config.spool_dir`` is empty.
+
+    Args:
+        plan: the version.
+        config: names the folder, and the alias that is asked.
+        metrics: counts what is lost.
+        **told: what the header says otherwise: of a shadow, or of answers that another version gave.
 
     Raises:
         GiveUp: its folder or the key of its hashes can neither be read nor made.
@@ -39,7 +47,8 @@ def open_spool(plan: ScorerPlan, config: EndpointConfig, metrics: Metrics) -> Sp
     )
     try:
         privacy = Privacy(fields, key, Hasher(read_key(folder.parent)))
-        return SegmentSpool(folder, header(plan, config.alias, privacy), privacy, limits, metrics.spool)
+        whose = msgspec.structs.replace(header(plan, config.alias, privacy), **told)
+        return SegmentSpool(folder, whose, privacy, limits, metrics.spool)
     except OSError as error:
         raise GiveUp(
             f"The prediction log {folder} cannot be written ({error.strerror or error}).",

@@ -219,7 +219,7 @@ class Reading:
         rows.at += [at] * count
         rows.request_ids += [_text(many.request_id)] * count
         rows.routes += [many.route] * count
-        rows.row_indices += range(count)
+        rows.row_indices += many.places if many.places is not None and len(many.places) == count else range(count)
         rows.keys += nothing if many.keys is None else [_hex(key) for key in many.keys] if self._secret_key else many.keys
         labels, shares = unpacked(many.labels), many.probabilities and unpacked(many.probabilities)
         rows.labels += labels if len(labels) == count else nothing

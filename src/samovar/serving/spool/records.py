@@ -49,7 +49,7 @@ class Header(msgspec.Struct, frozen=True):
         version: the version that answered.
         label: what answers call it.
         project: the project that trained it; empty for a model logged elsewhere.
-        role: ``champion``, or ``shadow`` when nobody acts on the answers.
+        role: ``champion``; ``challenger`` when another version answered a share; ``shadow`` when nobody acts on the answers.
         schema: digest of the contract.
         key: the contract's key, None when there is none.
         fields: the values of a row, in their order; those of policy ``drop`` are not stored.
@@ -92,6 +92,7 @@ class Many(msgspec.Struct, array_like=True):
         columns: n values of each field that is not dropped; None when the request was no table of plain columns.
         labels: n answers.
         probabilities: n lists of probabilities, None when the model gives none.
+        places: where the rows stand in their request; None when they are all of it.
 
     Numbers that were an array in the endpoint are written as one, see `packed`.
     """
@@ -103,6 +104,7 @@ class Many(msgspec.Struct, array_like=True):
     columns: list[Any] | None
     labels: Any
     probabilities: Any
+    places: list[int] | None = None
 
 
 class Group(msgspec.Struct, array_like=True):

@@ -145,14 +145,15 @@ class SegmentSpool:
         self._counts.dropped["error"].add()
 
     def _gather(self, request_id: bytes, route: str, job: Job, answers: Answers) -> None:
-        if job.rows == 1 and job.call is None:
+        if job.rows == 1 and job.call is None and job.places is None:
             label, probabilities = answers.logged(0)
             key = None if job.keys is None else job.keys[0]
             self.row(request_id, route, (b"", [column[0] for column in job.columns], key, label, probabilities))
             return
-        labels, shares = _split(answers)
+        labels, shares = split(answers)
         columns = None if job.call is not None else self._privacy.columns(job.columns)
-        self._many.append((request_id, route, job.rows, self._privacy.keys(job.keys), columns, labels, shares))
+        row = (request_id, route, job.rows, self._privacy.keys(job.keys), columns, labels, shares)
+        self._many.append(row if job.places is None else (*row, job.places))
 
     def _pack(self, singles: list[tuple[Any, ...]], many: list[tuple[Any, ...]]) -> None:
         buffer, now = self._buffer, time.time_ns() // 1000
@@ -281,7 +282,7 @@ def _sync_and_close(file: int) -> None:
     os.close(file)
 
 
-def _split(answers: Answers) -> tuple[list[Any], list[Any] | None]:
+def split(answers: Answers) -> tuple[list[Any], list[Any] | None]:
     """Return n labels, and n lists of probabilities if the model gives any."""
     whole = getattr(answers, "all_logged", None)  # ten thousand small calls take longer than the rest together
     if whole is not None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from samovar.scoring.engine import Engine
     from samovar.scoring.plan import ScorerPlan
     from samovar.serving.jobs import Answers, Row
+    from samovar.serving.traffic.frames import How
 
 ACCEPTED = ("application/json", "application/octet-stream", "")
 """Triton's own client names no media type."""
@@ -48,6 +49,7 @@ class Infer:
     """
 
     accepted: tuple[str, ...] = ACCEPTED
+    how: How = "columns"
     quick: Callable[[bytes], Row | None] | None = None
 
     def __init__(self, plan: ScorerPlan, engine: Engine) -> None:
@@ -64,8 +66,15 @@ class Infer:
         except NotPlain:
             raise NotFound("This model tells apart what was not sent.", remedy="Send every input, or use /invocations.") from None
         names = write.wanted(asked, self._outputs)
-        finish: Callable[[Any], bytes | Response] = lambda scored: write.answer(scored, asked, names, self._head)  # noqa: E731
+        finish: Callable[[Any], bytes | Response] = lambda scored: write.answer(scored, asked, names, self._signed(scored))  # noqa: E731
         return Job(columns, len(columns[0]), _scored, finish)
+
+    def _signed(self, scored: Scored) -> dict[str, Any]:
+        """Name the version that answered; where several did, the header says which ones."""
+        voice = scored.voices[0] if scored.voices else None
+        if voice is None or any(other != voice for other in scored.voices or ()):
+            return self._head
+        return {**self._head, "model_version": str(voice.version)}
 
     def error(self, error: Exception) -> Response:
         """See `samovar.serving.jobs.Handler`."""
