@@ -22,7 +22,7 @@ from samovar.kinds import custom, hist_gradient_boosting, logreg, mlp, random_fo
 from samovar.project import CandidateSpec
 from samovar.scoring import trust
 from samovar.training import builders, calibration, canonical, table
-from samovar.training.fanout import train_each
+from samovar.training.fanout import ready, train_each
 from samovar.training.job import Failed, Job, Trained
 from samovar.training.outcomes import Outcome
 from samovar.training.search import search
@@ -193,7 +193,7 @@ class TestFailures:
         caller = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE)
         assert caller.stdout.readline() == b"training\n"
         descendants = _descendants(caller.pid)
-        assert len(descendants) == 3
+        assert len(descendants) == 4
         os.kill(caller.pid, signal.SIGKILL)
         caller.wait()
         caller.stdout.close()
@@ -201,6 +201,36 @@ class TestFailures:
         while left := [pid for pid in descendants if _lives(pid)]:
             assert time.monotonic() < deadline, left
             time.sleep(0.02)
+
+
+class TestReady:
+    """Whoever trains several times loads the libraries once."""
+
+    def test_jobs_inside_share_one_process(self):
+        with ready():
+            (first,) = _descendants(os.getpid())
+            assert isinstance(train(job(logreg(trials=1)))["logreg"], Trained)
+            assert _descendants(os.getpid()) == [first]
+            assert isinstance(train(job(logreg(trials=1), seed=5))["logreg"], Trained)
+            assert _descendants(os.getpid()) == [first]
+        assert _descendants(os.getpid()) == []
+
+    def test_one_that_was_killed_is_not_needed(self):
+        with ready():
+            (first,) = _descendants(os.getpid())
+            os.kill(first, signal.SIGKILL)
+            os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+            assert isinstance(train(job(logreg(trials=1)))["logreg"], Trained)
+
+    def test_a_caller_that_stops_listening_ends_the_work(self):
+        with ready():
+            for one in train_each(job(logreg(trials=1), mlp(trials=500)), 1):
+                assert one.name == "logreg"
+                break
+            deadline = time.monotonic() + 10
+            while left := _descendants(os.getpid()):
+                assert time.monotonic() < deadline, left
+                time.sleep(0.02)
 
 
 class TestCustom:

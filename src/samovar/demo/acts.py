@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from samovar import kinds
 from samovar.autoserve import client as autoserve
 from samovar.errors import RetryLater
 from samovar.pipelines import api
+from samovar.training import fanout
 
 if TYPE_CHECKING:
     from samovar.demo.claims import Claims
@@ -36,10 +38,13 @@ class Story:
     tell: Teller
     claims: list[Claims]
     results: dict[str, Any] = field(default_factory=dict)
+    training: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    """Holds what training has loaded, until nothing more is trained here."""
 
 
 def ingest(story: Story) -> None:
-    """Load and validate; bad rows go to quarantine."""
+    """Load and validate; bad rows go to quarantine. Training's libraries load meanwhile."""
+    story.training.enter_context(fanout.ready())
     for one in story.claims:
         result = api.ingest(one.project, settings=story.settings)
         one.dataset, one.rejected = result["dataset"], result["rejected"]
@@ -88,6 +93,7 @@ def refuse(story: Story) -> None:
         one.weak = api.train(lazy, settings=story.settings)["version"]
         result = api.promote(one.project, version=one.weak, settings=story.settings)
         story.tell.say(one.project.name, f"v{one.weak} {result['verdict']}: {result['reason']}")
+    story.training.close()  # whatever trains from here on is the scheduler's work
 
 
 def infer(story: Story) -> None:

@@ -10,6 +10,7 @@ prints one JSON document ``{"checks": [{"project", "promise", "held", "seen"}]}`
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sqlite3
@@ -201,9 +202,14 @@ def _refused(case: Case) -> Check:
     return "a weaker challenger was refused by the gate", held, rows[0]["reason"] if rows else "no decision found"
 
 
+@functools.cache
+def _load(model: str, version: int) -> Any:
+    return mlflow.sklearn.load_model(f"models:/{model}/{version}")
+
+
 def _score(case: Case, version: int, frame: pd.DataFrame) -> float:
     """Score a version on rows with the stock client: average precision where there is a positive class, else macro-F1."""
-    model = mlflow.sklearn.load_model(f"models:/{case.facts['model']}/{version}")
+    model = _load(case.facts["model"], version)
     features, truth = frame[case.facts["features"]], frame[case.facts["target"]]
     positive = case.facts.get("positive")
     if positive is None:

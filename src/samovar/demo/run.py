@@ -71,7 +71,7 @@ def run(base: Settings, *, keep: bool = False, projects: tuple[str, ...] = PROJE
     settings = _own_settings(base)
     tell = Teller(console or Console())
     story = acts.Story(settings, tell, [claims.Claims(workspace.find(name)) for name in projects])
-    with _stack(settings, tell, keep=keep) as wait_until_up:
+    with _stack(settings, tell, keep=keep) as wait_until_up, story.training:
         with tell.act("Load and validate"):
             acts.ingest(story)
             _pick_rows(story)

@@ -16,6 +16,7 @@ from samovar.pipelines.ingest import ingest
 from samovar.pipelines.promote import promote
 from samovar.pipelines.train import train
 from samovar.store import claimants, retrains
+from samovar.training import fanout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +53,7 @@ def retrain(ctx: Context, project: Project, *, force: bool = False, progress: Re
         request = retrains.claim(connection, claimants.myself(), project.name)
     if request is None and not force:
         return {"status": "nothing to do", "project": project.name}
-    with _claimed(ctx, request):
+    with _claimed(ctx, request), fanout.ready():
         ingest(ctx, project)
         trained = train(ctx, project, progress=_renewing(ctx, request, progress))
         decided = promote(ctx, project, trained["version"])

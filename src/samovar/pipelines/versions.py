@@ -11,8 +11,8 @@ import numpy as np
 
 from samovar.errors import ModelError
 from samovar.registry.files import fetch_files
-from samovar.scoring.engine import open_engine
-from samovar.scoring.load import load_plan
+from samovar.scoring.load import load_native
+from samovar.scoring.request import BuildRequest
 from samovar.store import trust
 from samovar.training import outcomes
 from samovar.training.outcomes import Outcome
@@ -92,14 +92,8 @@ def load(ctx: Context, version: Version) -> Loaded:
     with ctx.db.read() as connection:
         trusted = trust.is_trusted(connection, version.model, version.version)
     files = fetch_files(ctx.registry, version)
-    plan = load_plan(
-        files,
-        version.model,
-        version.version,
-        run_id=version.run_id,
-        label=version.label,
-        trusted=trusted,
-        compile=False,  # a step scores a version once or twice: lowering it and comparing the two would take longer
-    )
+    # Not compiled: a step scores a version once or twice, and lowering it and comparing the two would take longer.
+    asked = BuildRequest(version.model, version.version, version.run_id, version.label, files, trusted=trusted)
+    plan, engine = load_native(asked)
     size = sum(len(content) for content in files.values()) / 1e6
-    return Loaded(version, plan, open_engine(plan), size)
+    return Loaded(version, plan, engine, size)

@@ -31,19 +31,19 @@ def build(request: BuildRequest) -> ScorerPlan:
         Untrusted: the files may run code and ``request.trusted`` is False.
         ModelError: the model cannot be read, does not load, or fails at its own input example.
     """
-    return _built(request)[0]
+    return built(request)[0]
 
 
 def explained(request: BuildRequest) -> tuple[ScorerPlan, Explanation | None]:
     """Build and say what became of the model; None for one that stayed with mlflow's pyfunc. Raises as `build`."""
     from samovar.scoring.explain import explain  # noqa: PLC0415 - loads the compiler, which most builders need and no other process
 
-    plan, engine = _built(request)
+    plan, engine = built(request)
     return plan, None if plan.engine == "pyfunc" else explain(plan, engine)
 
 
-def _built(request: BuildRequest) -> tuple[ScorerPlan, Any]:
-    """Return the plan and the open native engine."""
+def built(request: BuildRequest) -> tuple[ScorerPlan, Any]:
+    """Return the plan and the model's own engine, opened for it; raises as `build`."""
     try:
         description = mlmodel.parse(request.files["MLmodel"])
     except KeyError:

@@ -27,7 +27,9 @@ def select(table: sa.Table, row: type[Any]) -> sa.Select[Any]:
 
 def all_(connection: sa.Connection, row: type[T], statement: sa.Select[Any]) -> list[T]:
     """Return every row of the statement."""
-    return [row(**found) for found in connection.execute(statement).mappings()]
+    found = connection.execute(statement)
+    names = tuple(found.keys())
+    return [row(**dict(zip(names, values, strict=True))) for values in found]
 
 
 def first(connection: sa.Connection, row: type[T], statement: sa.Select[Any]) -> T | None:

@@ -97,3 +97,8 @@ class Failed:
 
     name: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """All candidates of a job have answered."""

@@ -2,6 +2,7 @@
 
 Forking is safe here and nowhere else: this process has one thread, and its maths libraries are held to one. Children share the
 loaded libraries, so that a candidate costs its own data and not another hundred megabytes; their memory goes back when they end.
+One zygote may serve one job after another.
 Messages are pickles, each after its length; both ends are Samovar's own.
 """
 
@@ -47,18 +48,44 @@ def read(stream: IO[bytes]) -> Iterator[Any]:
 
 
 def main() -> None:
-    """Read a search path, the number of jobs and the job; write progress, results and failures."""
+    """Read a search path, then jobs: each a search path, how many candidates run at once, and the pickled job.
+
+    Writes progress, results and failures, and after each job that it is finished.
+    """
     _die_with_parent(os.getppid())
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a print in a user's builder must not run into the messages
     messages = read(sys.stdin.buffer)
-    sys.path[:], at_once = next(messages)
+    sys.path[:] = next(messages, [])
     from samovar.training import candidate  # noqa: F401, PLC0415 - loaded before the forks, after the path is known
+    from samovar.training.job import Finished  # noqa: PLC0415
 
-    job = next(messages)
     lock = os.memfd_create("samovar-train")
     gc.freeze()  # children would copy every page that the collector touches
-    _run(job, at_once, answers, lock)
+    for path, at_once, job in messages:
+        _in_a_child(path, at_once, job, answers, lock)
+        _answer(answers, lock, Finished())
+
+
+def _in_a_child(path: list[str], at_once: int, job: bytes, answers: IO[bytes], lock: int) -> None:
+    """Run a job where the user's modules that it loads go when it ends: the next job may bring other ones of the same name."""
+    zygote = os.getpid()
+    if pid := os.fork():
+        _, status = os.waitpid(pid, 0)
+        if status != 0:
+            sys.exit(1)  # its candidates died with it, in the middle of a message perhaps
+        return
+    code = 1
+    try:
+        _die_with_parent(zygote)
+        sys.path[:] = path
+        _run(pickle.loads(job), at_once, answers, lock)  # noqa: S301 - from our own process
+        code = 0
+    except Exception as error:  # noqa: BLE001 - told as one line
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _run(job: Job, at_once: int, answers: IO[bytes], lock: int) -> None:
