@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MLFLOW = "mlflow"
 AUTOSERVE = "autoserve"
+GATEWAY = "gateway"
+GATEWAY_METRICS = "gateway-metrics"
 
 
 def addresses_file(settings: Settings) -> Path:

@@ -94,6 +94,14 @@ class Settings(BaseSettings):
     advertised_url: str | None = Field(None, validation_alias=_env("SAMOVAR_ADVERTISED_URL"))
     """Where MLflow reaches the controller, such as ``http://mlflow-autoserve:8090``. None: the address it listens at, if that can
     be reached from where MLflow runs."""
+    gateway: Literal["auto", "on", "off"] = Field("auto", validation_alias=_env("SAMOVAR_GATEWAY"))
+    """Whether ``samovar up`` runs one address for all models. ``auto``: if Traefik is installed (the extra ``gateway``)."""
+    gateway_host: IPvAnyAddress = Field(IPv4Address(LOOPBACK), validation_alias=_env("SAMOVAR_GATEWAY_HOST"))
+    """Address that the gateway listens at. Default: this host alone. Any other demands API keys, or ``auth`` off."""
+    gateway_port: int = Field(8080, ge=1, le=65535, validation_alias=_env("SAMOVAR_GATEWAY_PORT"))
+    """Port of the gateway; the next free one is taken when it is busy."""
+    gateway_metrics_port: int = Field(8082, ge=1, le=65535, validation_alias=_env("SAMOVAR_GATEWAY_METRICS_PORT"))
+    """Port of the gateway's own health and metrics, on this host alone; the next free one is taken when it is busy."""
     webhook_secret: SecretStr | None = Field(None, validation_alias=_env("SAMOVAR_WEBHOOK_SECRET"))
     """What MLflow signs its deliveries with. None: made at the first start and kept in ``home/webhook.secret``."""
     lease_seconds: float = Field(15.0, ge=1, le=3600, validation_alias=_env("SAMOVAR_LEASE_SECONDS"))
@@ -233,6 +241,11 @@ class Settings(BaseSettings):
     def keys_file(self) -> Path:
         """The absolute path of the file of API keys."""
         return self.api_keys_file.expanduser().absolute() if self.api_keys_file is not None else self.state / "api-keys.json"
+
+    @property
+    def gateway_folder(self) -> Path:
+        """The gateway's configuration; it outlives the stack, so that a gateway of its own may read it."""
+        return self.state / "gateway"
 
     @property
     def plan_folder(self) -> Path:

@@ -7,12 +7,14 @@ import os
 import signal
 import socket
 import time
+import urllib.error
 import urllib.request
 
 import psutil
 import pytest
 
 from samovar import settings as settings_module
+from samovar.autoserve import client
 from samovar.stack import api, processes
 from samovar.stack.state import RunDir
 
@@ -27,6 +29,7 @@ def stack(tmp_path_factory):
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_PORT", "SAMOVAR_AUTOSERVE_PORT"):
         patch.delenv(name, raising=False)
     own = {"mlflow_port": _free_port(), "autoserve_port": _free_port(), "endpoint_port_base": 18_300}
+    own |= {"gateway_port": _free_port(), "gateway_metrics_port": _free_port()}
     settings = settings_module.load(home=tmp_path_factory.mktemp("home"), _env_file=None, **own)
     api.up(settings)
     yield settings
@@ -51,10 +54,19 @@ def test_everything_is_up_and_addresses_answer(stack):
     """MLflow is the stock application, and lists models."""
     status = api.status(stack)
     assert status.healthy, status
-    assert set(_rows(stack)) == {"guardian", "supervisor", "mlflow", "agent", "autoserve", "scheduler"}
+    assert set(_rows(stack)) == {"guardian", "supervisor", "mlflow", "agent", "autoserve", "scheduler", "gateway"}
     url = f"{status.addresses['mlflow']}/api/2.0/mlflow/experiments/search?max_results=1"
     with urllib.request.urlopen(url, timeout=10) as answer:
         assert json.load(answer)["experiments"][0]["artifact_location"].startswith("mlflow-artifacts:")
+
+
+def test_mlflow_rings_and_the_gateway_answers(stack, poll):
+    """The doorbell is registered with the stack's own MLflow; what no model is behind is answered in JSON, by autoserve."""
+    poll(lambda: client.health(stack)["doorbell"]["state"] == "ringing", 30)
+    assert api.status(stack).notes == []
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{api.status(stack).addresses['gateway']}/models/none/ping", timeout=5)
+    assert (refused.value.code, json.load(refused.value)["error"]["kind"]) == (404, "NotFound")
 
 
 def test_idle_memory_leaves_room_for_the_work(stack):
@@ -64,7 +76,7 @@ def test_idle_memory_leaves_room_for_the_work(stack):
     assert rows["mlflow"].memory_mb < 320
 
 
-@pytest.mark.parametrize("name", ["mlflow", "agent", "autoserve", "scheduler", "supervisor", "guardian"])
+@pytest.mark.parametrize("name", ["mlflow", "agent", "autoserve", "scheduler", "gateway", "supervisor", "guardian"])
 def test_a_killed_process_is_back_in_time(stack, poll, name):
     """Its restart is attempted within a second; status says at once that it is gone, and that it is back only when it is."""
     before = _rows(stack)[name]

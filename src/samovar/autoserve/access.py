@@ -9,6 +9,7 @@ import msgspec
 
 from samovar.autoserve import keyring
 from samovar.autoserve.doorbell import bell
+from samovar.autoserve.gateway.routes import UNKNOWN
 from samovar.errors import SamovarError
 from samovar.logs import get_logger
 from samovar.serving.keys import Keys, hashed
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-OPEN = frozenset({"/healthz", "/api/v1/healthz", bell.PATH})
-"""Paths that need no key: a probe, and what is signed instead."""
+OPEN = frozenset({"/healthz", "/api/v1/healthz", bell.PATH, UNKNOWN})
+"""Paths that need no key: a probe, what is signed instead, and what tells nothing."""
 
 
 class Access:
@@ -68,7 +69,7 @@ class Access:
             headers = dict(scope["headers"])
             if not self.admits(scope["path"], headers):
                 await _refuse(send, 401, "It needs an API key.", "Send it as `Authorization: Bearer KEY`.")
-            elif scope["method"] not in ("GET", "HEAD") and b"origin" in headers:
+            elif scope["method"] not in ("GET", "HEAD") and b"origin" in headers and scope["path"] not in OPEN:
                 # No page has business here: without this any page in a browser of this host could confirm a deletion.
                 await _refuse(send, 403, "Browsers may only read here.", "Use the command line.")
             else:

@@ -10,8 +10,10 @@ import msgspec
 from fastapi import APIRouter, FastAPI, Path, Request, Response
 
 from samovar.autoserve import apidocs
-from samovar.autoserve.apierrors import handle_errors
+from samovar.autoserve.apierrors import failure, handle_errors
 from samovar.autoserve.doorbell import bell as bells
+from samovar.autoserve.gateway import paths
+from samovar.autoserve.gateway.routes import UNKNOWN
 from samovar.errors import NotFound
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from samovar.autoserve.controller import Controller
     from samovar.autoserve.doorbell.bell import Bell, Result
     from samovar.autoserve.doorbell.doorbell import Doorbell
+    from samovar.autoserve.status import EndpointStatus
 
 _BODY_SECONDS = 5.0
 """How long MLflow may take to send a few hundred bytes."""
@@ -28,13 +31,20 @@ _STATUS: dict[Result, int] = {"rung": 200, "duplicate": 200, "stale": 400, "malf
 """MLflow sends again after 429 and 5xx only: nothing here would be better the second time."""
 
 
-def make_app(controller: Controller, alive: Callable[[], bool], doorbell: Doorbell | None = None) -> FastAPI:
+def make_app(
+    controller: Controller,
+    alive: Callable[[], bool],
+    doorbell: Doorbell | None = None,
+    *,
+    gateway: Callable[[], str] = lambda: "",
+) -> FastAPI:
     """Build the API.
 
     Args:
         controller: who answers.
         alive: whether the controller's loop runs.
         doorbell: what MLflow rings; None where it does not.
+        gateway: base URL of the gateway; empty where none runs.
     """
     app = FastAPI(
         title="mlflow-autoserve",
@@ -44,18 +54,26 @@ def make_app(controller: Controller, alive: Callable[[], bool], doorbell: Doorbe
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    routes = _endpoints(controller, alive, doorbell)
+    routes = _endpoints(controller, alive, doorbell, gateway)
     app.include_router(routes, prefix="/api/v1")
     app.include_router(routes, include_in_schema=False)
     if doorbell is not None and doorbell.bell is not None:
         app.include_router(_webhooks(doorbell.bell), include_in_schema=False)
+    _unknown(app)
     handle_errors(app)
     apidocs.describe(app)
     return app
 
 
-def _endpoints(controller: Controller, alive: Callable[[], bool], doorbell: Doorbell | None) -> APIRouter:
+def _endpoints(
+    controller: Controller, alive: Callable[[], bool], doorbell: Doorbell | None, gateway: Callable[[], str]
+) -> APIRouter:
     routes = APIRouter()
+
+    def statuses() -> list[EndpointStatus]:
+        base = gateway()
+        found = controller.statuses()
+        return found if not base else [_behind(base, status) for status in found]
 
     @routes.get("/healthz", responses=apidocs.answers("Health", (503, "Health")))
     def healthz() -> Response:
@@ -67,12 +85,12 @@ def _endpoints(controller: Controller, alive: Callable[[], bool], doorbell: Door
     @routes.get("/endpoints", responses=apidocs.answers("Endpoints"))
     def endpoints() -> Response:
         """List all endpoints as they are now."""
-        return _json(controller.statuses())
+        return _json(statuses())
 
     @routes.get("/endpoints/{model}/{alias}", responses=apidocs.answers("EndpointStatus", (404, "Failure")))
     def endpoint(model: Annotated[str, Path(max_length=500)], alias: Annotated[str, Path(max_length=255)]) -> Response:
         """Show one endpoint as it is now."""
-        for status in controller.statuses():
+        for status in statuses():
             if (status.model, status.alias) == (model, alias):
                 return _json(status)
         raise NotFound("There is no such endpoint.", remedy="See /api/v1/endpoints.")
@@ -89,6 +107,22 @@ def _endpoints(controller: Controller, alive: Callable[[], bool], doorbell: Door
         return _json({"status": "woken"}, 202)
 
     return routes
+
+
+def _behind(base: str, status: EndpointStatus) -> EndpointStatus:
+    """Add where the gateway at ``base`` has it."""
+    shown = paths.address(base, status.model, status.alias) if status.address else ""
+    return msgspec.structs.replace(status, gateway=shown)
+
+
+def _unknown(app: FastAPI) -> None:
+    """Answer for the gateway where no endpoint is; it sends every method."""
+
+    @app.api_route(UNKNOWN, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], include_in_schema=False)
+    async def unknown() -> Response:
+        return failure(
+            404, "NotFound", "No model is served here.", "Ask /models/NAME/ALIAS/..., or /models/NAME/... for its Production."
+        )
 
 
 def _webhooks(bell: Bell) -> APIRouter:

@@ -96,12 +96,21 @@ def _serves(status: EndpointStatus, version: int | None, newer_than: int | None)
 def notes(settings: Settings) -> list[str]:
     """Return what is not as it should be with the controller itself, a sentence each; nothing when it is dead."""
     try:
-        health = _call(settings, "GET", "/healthz")
+        said = health(settings)
     except StackUnavailable:
         return []
-    found = [health[what] for what in ("registry", "agent") if health.get(what)]
-    if health.get("standby"):
-        found.append(f"Autoserve stands by and changes nothing: {health['standby']}")
+    found = [said[what] for what in ("registry", "agent") if said.get(what)]
+    if said.get("standby"):
+        found.append(f"Autoserve stands by and changes nothing: {said['standby']}")
+    doorbell = said.get("doorbell") or {}
+    if settings.doorbell == "on" and doorbell.get("state") == "silent" and not said.get("registry"):
+        found.append(f"MLflow's doorbell does not ring: {doorbell['note']}")
+    return found
+
+
+def health(settings: Settings) -> dict[str, Any]:
+    """Return how the controller is, as its API says. Raises ``StackUnavailable``."""
+    found: dict[str, Any] = _call(settings, "GET", "/healthz")
     return found
 
 

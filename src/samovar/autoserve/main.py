@@ -23,6 +23,8 @@ from samovar.autoserve.client import ADDRESS_FILE
 from samovar.autoserve.controller import Controller
 from samovar.autoserve.doorbell.doorbell import Doorbell
 from samovar.autoserve.environments.shelf import Shelf
+from samovar.autoserve.gateway import program as gateway
+from samovar.autoserve.gateway.writer import RoutesWriter
 from samovar.autoserve.journal import Journal
 from samovar.autoserve.lease import StoredLease, keep
 from samovar.autoserve.runtimes.process.delivery import Delivery
@@ -135,15 +137,22 @@ def run(settings: Settings) -> None:
     listener = bind(settings.autoserve_port, host)
     port = listener.getsockname()[1]
     controller, journal, lease = make_controller(settings)
-    doorbell = Doorbell(settings, Registries(settings), controller.wake.set, host=host, port=port)
+    here = addresses.from_here(settings.autoserve_host, port)
+    doorbell = Doorbell(
+        settings, Registries(settings), controller.wake.set, host=host, port=port, active=lambda: not lease.standing().reason
+    )
+    if gateway.find("auto") is not None or settings.gateway == "on":
+        controller.listeners.append(RoutesWriter(settings.gateway_folder / gateway.ROUTES, here))
     stop = threading.Event()
     keeper = _thread("lease", keep, lease, stop, controller.wake.set)
     loop = _thread("controller", controller.run, stop, doorbell.poll_seconds)
     doorbell.start(stop)
     where = settings.run_dir / ADDRESS_FILE
-    told = {"address": addresses.from_here(settings.autoserve_host, port), "pid": os.getpid(), "token": access.token}
+    told = {"address": here, "pid": os.getpid(), "token": access.token}
     write_atomically(where, msgspec.json.encode(told), durable=False)
-    app = access.guard(make_app(controller, loop.is_alive, doorbell))
+    app = access.guard(
+        make_app(controller, loop.is_alive, doorbell, gateway=lambda: addresses.local(settings).get(addresses.GATEWAY, ""))
+    )
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
     try:
         server.run(sockets=[listener])

@@ -45,6 +45,7 @@ class EndpointStatus(msgspec.Struct, frozen=True):
         notes: why the engine is what it is, in one sentence.
         pids: all processes that answer.
         warnings: what is wrong with it although it serves, each in one sentence.
+        gateway: base URL behind the gateway; empty where none runs.
         memory_mb: proportional set size of each of them, in megabytes (10^6 bytes); empty where nobody measured.
     """
 
@@ -65,6 +66,7 @@ class EndpointStatus(msgspec.Struct, frozen=True):
     pids: tuple[int, ...] = ()
     memory_mb: tuple[float, ...] = ()
     warnings: tuple[str, ...] = ()
+    gateway: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -126,10 +126,22 @@ def _show(console: Console, found: StackStatus) -> None:
     console.print(services)
     if found.endpoints:
         console.print(_endpoints(found.endpoints))
+        _show_more(console, found)
     else:
         console.print("  Nothing is served yet: put an alias on a version, as in [bold]samovar alias set MODEL Production 1[/].")
     for note in found.notes:
         console.print(f"[yellow]![/] {output.cell(note)}")
+
+
+def _show_more(console: Console, found: StackStatus) -> None:
+    """Say where all models are found together, and what is wrong with those that serve all the same."""
+    from samovar.addresses import GATEWAY
+
+    if GATEWAY in found.addresses:
+        console.print(f"  All of them: [bold]{output.cell(found.addresses[GATEWAY])}/models/MODEL/ALIAS[/]", soft_wrap=True)
+    for row in found.endpoints:
+        for warning in row.warnings:
+            console.print(f"[yellow]![/] {output.cell(f'{row.model}@{row.alias}')}: {output.cell(warning)}")
 
 
 def _endpoints(endpoints: Iterable[Any]) -> Any:

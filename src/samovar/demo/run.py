@@ -95,6 +95,7 @@ def _own_settings(base: Settings) -> Settings:
     for name in ("MLFLOW_TRACKING_URI", "SAMOVAR_DATABASE_URL", "SAMOVAR_LAKE_URL", "OPTUNA_STORAGE", "SELECTED_MODEL_KINDS"):
         os.environ.pop(name, None)
     os.environ["SAMOVAR_HOME"] = str(home)
+    os.environ["SAMOVAR_GATEWAY"] = "off"  # the judge asks endpoints themselves
     settings = settings_module.load()
     if stack.is_up(settings):
         raise Conflict("An earlier demo is still running.", remedy=f"Stop it with `samovar --home {home} down`.")

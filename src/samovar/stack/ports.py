@@ -6,6 +6,7 @@ import json
 import socket
 from typing import TYPE_CHECKING
 
+from samovar.autoserve.gateway import program as gateway
 from samovar.errors import Conflict
 from samovar.settings import LOOPBACK
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from samovar.settings import Settings
 
 _FIELDS = {"mlflow": ("mlflow_port", "MLFLOW_PORT"), "autoserve": ("autoserve_port", "SAMOVAR_AUTOSERVE_PORT")}
+_GATEWAY = {
+    "gateway": ("gateway_port", "SAMOVAR_GATEWAY_PORT"),
+    "gateway-metrics": ("gateway_metrics_port", "SAMOVAR_GATEWAY_METRICS_PORT"),
+}
 _SEARCH = 200
 """Ports looked at after the first one."""
 _ENDPOINTS = 1000
@@ -29,9 +34,11 @@ def choose(settings: Settings, held: contextlib.ExitStack) -> dict[str, int]:
 
     Raises:
         Conflict: a demanded port is taken, or no port is free.
+        SettingsError: a gateway was asked for and is not installed.
     """
     chosen: dict[str, int] = {}
-    for service, (field, variable) in _FIELDS.items():
+    fields = _FIELDS | (_GATEWAY if gateway.find(settings.gateway) else {})
+    for service, (field, variable) in fields.items():
         first: int = getattr(settings, field)
         demanded = field in settings.model_fields_set
         candidates = [first] if demanded else [*_kept(settings, service), *_from(first, settings.endpoint_port_base)]

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, SecretStr
 
 from samovar import addresses
 from samovar.autoserve import keyring
+from samovar.autoserve.gateway import program as gateway
 from samovar.autoserve.told import endpoint_config
 from samovar.settings import LOOPBACK
 from samovar.stack import ports
@@ -53,6 +54,9 @@ def make_plan(settings: Settings, chosen: dict[str, int]) -> Plan:
         if settings.mlflow_tracking_uri == urls[addresses.MLFLOW]:  # else it holds a password, and stays in the environment
             env["MLFLOW_TRACKING_URI"] = urls[addresses.MLFLOW]
     services += [_agent(settings, env), _controller(urls[addresses.AUTOSERVE], env), _scheduler(settings, env)]
+    if addresses.GATEWAY in chosen:
+        urls[addresses.GATEWAY] = addresses.from_here(settings.gateway_host, chosen[addresses.GATEWAY])
+        services.append(_gateway(settings, urls, chosen))
     return Plan(
         stack=secrets.token_hex(8),
         logs=str(settings.state / "logs"),
@@ -139,6 +143,23 @@ def endpoint_options(settings: Settings) -> str:
 def _controller(url: str, env: dict[str, str]) -> Service:
     return Service(
         name="autoserve", argv=_module("samovar.autoserve"), env=env, probe=Probe("http", f"{url}/healthz"), address=url, grace=5
+    )
+
+
+def _gateway(settings: Settings, urls: dict[str, str], chosen: dict[str, int]) -> Service:
+    """Traefik; in front of endpoints that nobody else reaches, so it demands what they would."""
+    if settings.auth == "keys" and not settings.gateway_host.is_loopback:
+        keyring.demand(settings.keys_file, str(settings.gateway_host), what="The gateway")
+    host, metrics = settings.gateway_host, chosen[addresses.GATEWAY_METRICS]
+    options = [f"--program={gateway.find(settings.gateway)}", f"--folder={settings.gateway_folder}"]
+    options += [f"--listen={f'[{host}]' if host.version == 6 else host}:{chosen[addresses.GATEWAY]}"]
+    options += [f"--metrics={LOOPBACK}:{metrics}"]
+    return Service(
+        name=addresses.GATEWAY,
+        argv=_module("samovar.autoserve.gateway", *options),
+        probe=Probe("http", f"http://{LOOPBACK}:{metrics}/ping"),
+        address=urls[addresses.GATEWAY],
+        grace=12,  # seconds: two more than it gives requests to end
     )
 
 

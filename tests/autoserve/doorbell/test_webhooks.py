@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from samovar.autoserve.doorbell.signature import sign
-from samovar.errors import NotFound
+from samovar.errors import NotFound, SettingsError
 from samovar.registry.client import Registry
 from samovar.registry.webhooks import Webhooks
 
@@ -99,19 +99,29 @@ def test_of_doubles_every_controller_keeps_the_same_one(house, hooks, local_mlfl
     assert {one.id for one in hooks.list()} == {ours.id, foreign.id}
 
 
-def test_fleets_of_one_mlflow_keep_their_own_and_controllers_of_one_fleet_share(house, hooks, local_mlflow):
-    """A fleet is what shares an app database; who connects to it with another password is no other fleet."""
+def test_controllers_keep_their_own_and_those_with_one_secret_share(house, hooks, local_mlflow):
+    """Those of one state folder take turns, as do those that were given one secret; others act side by side."""
     mine, other = house(local_mlflow.registry), house(local_mlflow.registry, "other")
     ringing(mine)
     ringing(other)
     assert len(hooks.list()) == 2
-    database = "postgresql://{}@db/samovar"
-    shared = [
-        house(local_mlflow.registry, folder, database_url=database.format(user)) for folder, user in [("a", "x:1"), ("b", "y:2")]
-    ]
+    shared = [house(local_mlflow.registry, folder, webhook_secret="s" * 32) for folder in ("a", "b")]
     for one in shared:
         ringing(one)
     assert len(hooks.list()) == 3
+
+
+def test_the_webhook_of_an_earlier_secret_goes(house, hooks, local_mlflow):
+    """Its deliveries would be taken for forged ones."""
+    home = house(local_mlflow.registry)
+    hooks.create("samovar-0123456789abcdef", home.keeper._url, "s", "of a state folder that was deleted")
+    ringing(home)
+    assert [one.name for one in hooks.list()] == [home.keeper._name]
+
+
+def test_a_short_secret_is_refused(house, local_mlflow):
+    with pytest.raises(SettingsError, match="32 characters"):
+        house(local_mlflow.registry, webhook_secret="hush")
 
 
 def test_a_controller_that_does_not_act_leaves_the_webhook_alone(house, hooks, local_mlflow):

@@ -61,7 +61,7 @@ class Doorbell:
         self._keeper = Keeper(
             lambda: self._reachable.checked(Webhooks(registry().rest)),
             self.bell,
-            name=identity.webhook_name(settings),
+            name=identity.webhook_name(secret),
             url=self._reachable.url,
             secret=secret,
             active=active,

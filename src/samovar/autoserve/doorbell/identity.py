@@ -1,36 +1,38 @@
-"""Whose webhook it is: one for each fleet, so that a restart, another port or another controller finds it again."""
+"""Whose webhook it is: one for each secret, so that a restart, another port or a controller that takes over finds it again."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-import urllib.parse
 from typing import TYPE_CHECKING
 
 from samovar import secret_files
+from samovar.errors import SettingsError
 
 if TYPE_CHECKING:
     from samovar.settings import Settings
 
 SECRET_FILE = "webhook.secret"  # noqa: S105 - the name of a file
-IDENTITY_FILE = "webhook.id"
+PREFIX = "samovar-"
+_SHORTEST = 32  # characters
 
 
 def secret(settings: Settings) -> str:
-    """Return what deliveries are signed with: as it was set, else made at the first start; raises ``SettingsError``."""
-    if settings.webhook_secret is not None:
-        return settings.webhook_secret.get_secret_value()
-    return secret_files.kept(settings.state / SECRET_FILE, lambda: secrets.token_urlsafe(32))
+    """Return what deliveries are signed with: as it was set, else made at the first start.
 
-
-def webhook_name(settings: Settings) -> str:
-    """Return what this fleet's webhook is called; raises ``SettingsError``.
-
-    A fleet is what shares an app database: its controllers take turns, and each finds the webhook of the one before. With the
-    database in the state folder, the fleet is the folder.
+    Raises:
+        SettingsError: it is too short to be random, or cannot be kept.
     """
-    if settings.database_url is not None:
-        parts = urllib.parse.urlsplit(settings.database_url)
-        shared = "\0".join([parts.scheme.partition("+")[0], parts.netloc.rpartition("@")[2], parts.path])
-        return f"samovar-{hashlib.sha256(shared.encode()).hexdigest()[:12]}"
-    return f"samovar-{secret_files.kept(settings.state / IDENTITY_FILE, lambda: secrets.token_hex(6))}"
+    if settings.webhook_secret is None:
+        return secret_files.kept(settings.state / SECRET_FILE, lambda: secrets.token_urlsafe(32))
+    given = settings.webhook_secret.get_secret_value()
+    if len(given) < _SHORTEST:
+        raise SettingsError(
+            f"SAMOVAR_WEBHOOK_SECRET has less than {_SHORTEST} characters.", remedy="Make it of 32 random bytes, or leave it out."
+        )
+    return given
+
+
+def webhook_name(secret: str) -> str:
+    """Return what the webhook is called. Controllers that take turns have one secret, and so one webhook; others have their own."""
+    return f"{PREFIX}{hashlib.sha256(f'webhook {secret}'.encode()).hexdigest()[:16]}"

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from samovar.autoserve.doorbell.identity import PREFIX
 from samovar.errors import NotFound, SamovarError
 from samovar.logs import get_logger
 from samovar.registry.webhooks import ALIAS_EVENTS, CACHE_SECONDS
@@ -131,9 +132,11 @@ class Keeper:
                 )
 
     def _only_one(self, webhooks: Webhooks) -> Webhook | None:
-        """Find our webhook; of several, all controllers keep the same one."""
-        ours = sorted((found for found in webhooks.list() if found.name == self._name), key=lambda one: (one.created_ms, one.id))
-        for double in ours[1:]:
+        """Find our webhook; of several, all controllers keep the same one. One of an earlier secret at our address goes too."""
+        found = webhooks.list()
+        ours = sorted((one for one in found if one.name == self._name), key=lambda one: (one.created_ms, one.id))
+        stale = [one for one in found if one.name != self._name and one.name.startswith(PREFIX) and one.url == self._url]
+        for double in ours[1:] + stale:
             webhooks.delete(double.id)
         return ours[0] if ours else None
 

@@ -1,5 +1,7 @@
-"""``python -m samovar.autoserve.gateway``: becomes Traefik, told everything by one file, so that no other configuration of this host
-and no variable of the caller's has a say."""
+"""``python -m samovar.autoserve.gateway``: becomes Traefik.
+
+It is told everything by one file, so that no other configuration of this host and no variable of the caller's has a say.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ def _gateway(listen: str) -> dict[str, Any]:
         "address": listen,
         "asDefault": True,
         "transport": {
-            # Seconds for a whole request; an endpoint itself gives a body 60 s. Clients may idle longer than those in front of them.
+            # A whole request may take longer than the 60 s that an endpoint gives a body: it then answers 408 itself.
             "respondingTimeouts": {"readTimeout": "75s", "writeTimeout": "0s", "idleTimeout": "180s"},
             "lifeCycle": {"graceTimeOut": "10s"},
         },
