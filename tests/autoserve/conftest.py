@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from samovar import settings as settings_module
 from samovar.autoserve import memory, protocol
 from samovar.autoserve.agent import config as agent_files
 from samovar.autoserve.agent.workers import read_known
@@ -204,6 +206,28 @@ def children(agent):
             title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             found[title.removeprefix("samovar: ")] = int(pid)
     return found
+
+
+def _sibling(name):
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def new_registry():
+    """Make registries in memory (`fake_registry.py`)."""
+    return _sibling("fake_registry").FakeRegistry
+
+
+@pytest.fixture
+def world(agent, new_registry, tmp_path):
+    """A controller and everything around it (`world.py`)."""
+    settings = settings_module.load(home=tmp_path / "state", _env_file=None)
+    made = _sibling("world").World(agent, fake_plan, eventually, settings, new_registry())
+    yield made
+    made.close()
 
 
 @pytest.fixture(name="children")

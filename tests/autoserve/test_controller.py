@@ -7,127 +7,16 @@ import os
 import signal
 import threading
 
-import pytest
-
-from samovar import settings as settings_module
 from samovar.autoserve import memory, protocol
-from samovar.autoserve.controller import Controller
 from samovar.autoserve.journal import Journal
+from samovar.autoserve.origin import origin
 from samovar.autoserve.plan import Key
-from samovar.autoserve.runtimes.process.runtime import ProcessRuntime
-from samovar.errors import ModelError, RegistryUnavailable, StoreUnavailable, Untrusted
-from samovar.registry.client import Model
+from samovar.errors import ModelError, StoreUnavailable, Untrusted
 from samovar.scoring.plan import FORMAT, encode
 from samovar.store import decisions, events, trust
 from samovar.store.database import open_database
 
 KEY = Key("m", "Production")
-
-
-class Aliases:
-    """What the registry would say."""
-
-    def __init__(self):
-        self.now = {}
-        self.down = False
-
-    def __call__(self):
-        return self
-
-    def models(self):
-        if self.down:
-            raise RegistryUnavailable("MLflow cannot be reached.")
-        models = {}
-        for key, version in self.now.items():
-            models.setdefault(key.model, {})[key.alias] = version
-        return [Model(name, aliases, max(aliases.values())) for name, aliases in models.items()]
-
-    def current(self, key):
-        return self.now.get(key)
-
-
-class Bringing:
-    """Delivery of plans for the fake server; versions in ``errors`` cannot be built."""
-
-    def __init__(self, agent, fake_plan, journal):
-        self.agent, self.fake_plan, self.journal = agent, fake_plan, journal
-        self.errors = {}
-        self.behaviour = {}
-        self.attempts = []
-        self.anew = []
-
-    def bring(self, key, version, *, wished, again):
-        self.anew.append(again)
-        self.attempts.append((key, version))
-        error = self.errors.get(version)
-        if error and not (isinstance(error, Untrusted) and self.journal.trusted(key.model, version)):
-            raise error
-        plan = self.fake_plan(key.model, version, **self.behaviour.get(version, {}))
-        fd = memory.seal(encode(plan), name="test")
-        if wished():
-            self.agent.link.serve(protocol.Serve(*key, version, f"v{version}", f"o{version}", plan.format, plan.engine), fd)
-        os.close(fd)
-
-
-class World:
-    """Everything around one controller."""
-
-    def __init__(self, agent, fake_plan, eventually, settings):
-        self.settings = settings
-        self.agent = agent
-        self.fake_plan = fake_plan
-        self.eventually = eventually
-        self.registry = Aliases()
-        self.clock = 0.0
-        self.db = open_database(settings)
-        self.journal = Journal(lambda: open_database(settings), self.registry.current)
-        self.delivery = Bringing(agent, fake_plan, self.journal)
-        self.start()
-
-    def start(self):
-        """A controller without memory, as after a kill."""
-        self.controller = Controller(
-            self.registry, ProcessRuntime(self.agent.link, self.delivery), self.journal, clock=lambda: self.clock
-        )
-
-    def status(self, key=KEY):
-        found = [status for status in self.controller.statuses() if (status.model, status.alias) == key]
-        return found[0] if found else None
-
-    def until(self, check, key=KEY):
-        """Step until the endpoint's status fulfils ``check``."""
-
-        def probe():
-            self.controller.step()
-            status = self.status(key)
-            return status is not None and check(status) and status
-
-        return self.eventually(probe, 15, f"the awaited status; now {self.status(key)}")
-
-    def ready(self, version, key=KEY):
-        return self.until(lambda status: (status.condition, status.serving, status.wanted) == ("Ready", version, version), key)
-
-    def settle(self):
-        """Step until nothing is being built."""
-        self.controller.step()
-        self.eventually(lambda: not self.controller._builds.wishes(), 10, "the builds end")
-
-    def events(self):
-        self.controller.step()
-        with self.db.read() as connection:
-            return [event.kind for event in reversed(events.list_(connection))]
-
-    def history(self, key=KEY):
-        with self.db.read() as connection:
-            return [(one.kind, one.from_version, one.to_version) for one in decisions.history(connection, *key)]
-
-
-@pytest.fixture
-def world(agent, fake_plan, eventually, tmp_path):
-    world = World(agent, fake_plan, eventually, settings_module.load(home=tmp_path / "state", _env_file=None))
-    yield world
-    world.journal.close()
-    world.db.close()
 
 
 def test_an_alias_is_served_moved_and_ended(world, load_on):
@@ -362,7 +251,8 @@ def test_a_plan_of_an_earlier_samovar_is_built_again(world):
     """Its workers answer until the new plan's do."""
     world.registry.now = {KEY: 1}
     before = world.ready(1)
-    old = protocol.Serve(*KEY, 1, "v1", "o1", FORMAT - 1, "compiled")
+    same = origin(world.registry.version("m", 1))
+    old = protocol.Serve(*KEY, 1, "v1", same, FORMAT - 1, "compiled")
     fd = memory.seal(encode(world.fake_plan(KEY.model, 1)), name="test")
     world.agent.link.serve(old, fd)
     os.close(fd)

@@ -12,26 +12,11 @@ from samovar.autoserve.lease import StoredLease
 from samovar.autoserve.plan import Key
 from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.autoserve.runtimes.process.runtime import ProcessRuntime
-from samovar.registry.client import Model
 from samovar.scoring.plan import encode
 from samovar.store import events
 from samovar.store.database import open_database
 
 KEY = Key("m", "Production")
-
-
-class Aliases:
-    def __init__(self):
-        self.now = {}
-
-    def __call__(self):
-        return self
-
-    def models(self):
-        return [Model("m", dict(self.now), 9)] if self.now else []
-
-    def current(self, key):
-        return self.now.get(key.alias)
 
 
 class Bringing:
@@ -54,9 +39,9 @@ class Bringing:
 class Two:
     """One agent, one database, one registry, and controllers that compete."""
 
-    def __init__(self, agent, fake_plan, settings):
+    def __init__(self, agent, fake_plan, settings, registry):
         self.agent, self.fake_plan, self.settings = agent, fake_plan, settings
-        self.registry, self.now = Aliases(), 0.0
+        self.registry, self.now = registry, 0.0
         self.made = []
 
     def controller(self):
@@ -76,14 +61,14 @@ class Two:
 
 
 @pytest.fixture
-def two(agent, fake_plan, tmp_path):
-    return Two(agent, fake_plan, settings_module.load(home=tmp_path / "state", _env_file=None))
+def two(agent, fake_plan, tmp_path, new_registry):
+    return Two(agent, fake_plan, settings_module.load(home=tmp_path / "state", _env_file=None), new_registry())
 
 
 def test_one_acts_and_the_other_looks_on(two, eventually):
     """One build, one set of events; the other can tell people the same."""
     first, second = two.controller()[0], two.controller()[0]
-    two.registry.now = {"Production": 1}
+    two.registry.now = {KEY: 1}
     eventually(lambda: (two.round(), (two.agent.state() or protocol.EndpointState("", "", 0)).up)[1], 15)
     two.round()
     assert first.health.standby == ""
@@ -97,9 +82,9 @@ def test_one_acts_and_the_other_looks_on(two, eventually):
 def test_the_one_that_stands_by_takes_over_and_goes_on(two, eventually):
     """The first is frozen; what moved meanwhile is served by the second."""
     (_, _, _), (second, lease, _) = two.controller(), two.controller()
-    two.registry.now = {"Production": 1}
+    two.registry.now = {KEY: 1}
     eventually(lambda: (two.round(), (two.agent.state() or protocol.EndpointState("", "", 0)).up)[1], 15)
-    two.registry.now = {"Production": 2}
+    two.registry.now = {KEY: 2}
     two.now += 16
     eventually(lambda: (lease.tick(), second.step(), two.agent.state().serving == 2)[2], 15)
 
@@ -109,12 +94,12 @@ def test_a_controller_that_wakes_up_after_it_lost_changes_nothing(two, eventuall
     (first, lease, delivery), (second, other, _) = two.controller(), two.controller()
     lease.tick()
     other.tick()
-    two.registry.now = {"Production": 1}
+    two.registry.now = {KEY: 1}
 
     def taken_over():
         two.now += 16
         eventually(lambda: (other.tick(), other.standing().epoch > lease.standing().epoch)[1], 5)
-        two.registry.now = {"Production": 2}
+        two.registry.now = {KEY: 2}
         eventually(lambda: (second.step(), (state := two.agent.state()) and state.serving == 2 and state.up)[1], 15)
 
     delivery.meanwhile = taken_over
@@ -130,7 +115,7 @@ def test_a_controller_that_wakes_up_after_it_lost_changes_nothing(two, eventuall
 def test_a_steady_world_is_written_about_by_nobody(two, eventually):
     """No write but the renewal: the file of the database does not change."""
     controller, _, _ = two.controller()
-    two.registry.now = {"Production": 1}
+    two.registry.now = {KEY: 1}
     eventually(lambda: (two.round(), controller.statuses()[0].condition == "Ready")[1], 15)
     two.round()
 

@@ -14,13 +14,16 @@ import msgspec
 
 from samovar.autoserve import wishes
 from samovar.autoserve.builds import Builds
+from samovar.autoserve.gone import Gone
+from samovar.autoserve.lasting import Lasting, fallbacks
 from samovar.autoserve.lease import Alone
 from samovar.autoserve.plan import Actual, Cancel, Key, Start, Stop, Swap, Tune, plan
 from samovar.autoserve.retries import Retries
-from samovar.autoserve.status import ALARMING, NOTABLE, EndpointStatus, describe
+from samovar.autoserve.status import ALARMING, HELD, NOTABLE, EndpointStatus, describe
+from samovar.autoserve.tags import Tags
 from samovar.autoserve.tuning import PLAIN
 from samovar.autoserve.vanish import Vanishing
-from samovar.errors import Conflict, Preparing, SamovarError, Untrusted
+from samovar.errors import Conflict, GiveUp, Preparing, SamovarError, Untrusted
 from samovar.logs import get_logger
 from samovar.scoring.plan import FORMAT
 
@@ -36,9 +39,6 @@ if TYPE_CHECKING:
     from samovar.registry.client import Registry
 
 log = get_logger(__name__)
-
-STEADY_SECONDS = 60.0
-"""A version that served this long has its earlier failures forgiven."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,10 @@ class Controller:
         self.listeners: list[Callable[[Round], None]] = []
         self._builds = Builds(self._build, self.wake.set, builders)
         self._retries = Retries(clock)
+        self._tags = Tags(registry, clock)
+        self._lasting = Lasting(self._retries, self._tags, clock)
         self._vanishing = Vanishing()
+        self._gone = Gone(registry)
         self._wanted: dict[Key, Wish] | None = None
         self._states: dict[Key, EndpointState] = {}
         self._heard: dict[Key, int] = {}
@@ -157,7 +160,7 @@ class Controller:
         elif standing.epoch != self._runtime.epoch:
             self._runtime.epoch = standing.epoch
             with self._vanish_lock:
-                self._vanishing = Vanishing()
+                self._vanishing, self._gone = Vanishing(), Gone(self._registry)
             self._told = None
             log.info("leads", epoch=standing.epoch, was=before.standby or "new")
         return not standing.reason
@@ -190,15 +193,16 @@ class Controller:
         self._heard = {key: count for key, count in self._heard.items() if key in states and count <= states[key].failures}
         for key, state in states.items():
             if state.failed is not None and self._heard.get(key, 0) != state.failures:
-                self._retries.note(key, state.failed, state.reason)
+                self._retries.note(key, state.failed, state.reason, own=True, crashed=state.crashed)
             self._heard[key] = state.failures
-            if state.serving is not None and state.up and time.time() - state.since > STEADY_SECONDS:
-                self._retries.forgive(key, state.serving)
+        self._lasting.hear(states)
 
     def _act(self, wished: dict[Key, Wish], states: dict[Key, EndpointState]) -> None:
         wanted = {key: wish.version for key, wish in wished.items()}
         tunings = {key: wish.tuning for key, wish in wished.items()}
-        self._retries.keep_only(wanted)
+        spare = fallbacks(wished)
+        self._retries.keep_only(wanted, spare)
+        self._lasting.review(wished)
         for key, version in self._retries.untrusted():
             if self._journal.trusted(key.model, version):
                 self._retries.forgive(key, version)
@@ -208,17 +212,21 @@ class Controller:
                 serving=_serving(states[key]) if key in states else None,
                 loading=builds.get(key, states[key].loading if key in states else None),
                 tuning=states[key].tuning if key in states else tunings.get(key, PLAIN),
+                failing=key in states and states[key].crashed and states[key].failed == states[key].serving,
             )
             for key in {*states, *builds}
         }
         with self._vanish_lock:
             stoppable = self._vanishing.observe(wanted.keys(), actual.keys())
-            held = self._vanishing.held
+            stoppable = self._gone.observe(wanted.keys(), stoppable, states)
+            held = {*self._vanishing.held, *self._gone.held}
         self._set_health(held=tuple(sorted(f"{key.model}@{key.alias}" for key in held)))
         for key, version in wanted.items():
             self._journal.observe(key, version)
-        for action in plan(wanted, actual, stoppable=stoppable, blocked=self._retries.blocked(), tunings=tunings):
+        blocked = self._retries.blocked() | self._lasting.barred(wished)
+        for action in plan(wanted, actual, stoppable=stoppable, blocked=blocked, tunings=tunings, fallbacks=spare):
             self._do(action)
+        self._tags.flush()
 
     def _do(self, action: Action) -> None:
         key = action.key
@@ -236,6 +244,7 @@ class Controller:
                 case Stop():
                     self._builds.cancel(key)
                     self._runtime.stop(key)
+                    self._lasting.forget(key)
                     self._journal.observe(key, None)
                     self._journal.event("stopped", key)
         except Conflict:
@@ -258,7 +267,7 @@ class Controller:
             self._lease.refused()
             return
         except SamovarError as error:
-            self._retries.note(key, version, str(error))
+            self._retries.note(key, version, str(error), own=isinstance(error, GiveUp))
         else:
             log.info("delivered", model=key.model, alias=key.alias, version=version, seconds=round(time.monotonic() - began, 2))
             return
@@ -276,9 +285,9 @@ class Controller:
         self.wake.set()
 
     def confirm(self) -> tuple[str, ...]:
-        """Let endpoints end whose aliases vanished all at once; returns their names."""
+        """Let endpoints end that are held although their aliases are gone; returns their names."""
         with self._vanish_lock:
-            released = self._vanishing.confirm()
+            released = self._vanishing.confirm() | self._gone.confirm()
         for key in released:
             self._journal.event("confirmed", key)
         self.wake.set()
@@ -290,12 +299,13 @@ class Controller:
         states = self._states if read is None else read
         wanted = self._wanted
         builds = self._builds.wishes()
+        gone = self._gone.held
         found = []
         for key in sorted({*states, *(wanted or {})}):
             wish = wanted.get(key) if wanted is not None else None
             version = wish.version if wish is not None else None
-            held = key in self._vanishing.held
-            failure = self._retries.failure(key, version)
+            held = HELD if key in self._vanishing.held else gone.get(key, "")
+            failure = (self._lasting.failure(key, wish) if wish is not None else None) or self._retries.failure(key, version)
             status = describe(key, version, states.get(key), failure=failure, building=key in builds, held=held)
             found.append(msgspec.structs.replace(status, warnings=(*status.warnings, *(wish.problems if wish is not None else ()))))
         return found

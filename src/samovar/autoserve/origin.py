@@ -1,4 +1,4 @@
-"""Tells a model version from a later one of the same number: a model may be deleted and registered again."""
+"""Which model version this is, whatever it is called."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
 
 def origin(version: Version) -> str:
-    """Return a short digest of what a version is made of."""
-    parts = (version.model, str(version.version), version.run_id, version.source, str(version.created_ms))
+    """Return a short digest of what a version is made of.
+
+    It tells a version from a later one of the same number, for a model may be deleted and registered again. The model's name is no
+    part of it: a model that was renamed has the same versions.
+    """
+    parts = (str(version.version), version.run_id, version.source, str(version.created_ms))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -176,6 +176,8 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
         tuning: how it serves.
         warnings: what is wrong with it although it serves, each in one sentence.
         environments: environments of their own that its versions in memory need.
+        crashed: whether ``failed`` did answer its example, and then crashed again and again.
+        origin: digest that tells ``serving`` from a later version with the same number; empty where nobody knows.
     """
 
     model: str
@@ -199,6 +201,8 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
     tuning: Tuning = PLAIN
     warnings: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
+    crashed: bool = False
+    origin: str = ""
 
 
 # --- worker <-> agent ---------------------------------------------------------------------------------------------------------

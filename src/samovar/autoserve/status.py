@@ -84,7 +84,7 @@ def describe(  # noqa: PLR0913 - both sides, and what lies between them
     *,
     failure: Failure | None = None,
     building: bool = False,
-    held: bool = False,
+    held: str = "",
 ) -> EndpointStatus:
     """Judge one endpoint.
 
@@ -94,7 +94,7 @@ def describe(  # noqa: PLR0913 - both sides, and what lies between them
         state: what the agent says; None when the agent has no such endpoint.
         failure: why the wanted version failed, if it did and waits.
         building: whether the wanted version is being built.
-        held: whether its alias vanished together with many others.
+        held: why it goes on although its alias is gone; empty when it is not held.
     """
     condition, reason = _judge(wanted, state, failure, building=building, held=held)
     return EndpointStatus(
@@ -124,19 +124,26 @@ def _url(state: EndpointState) -> str:
 
 
 def _judge(
-    wanted: int | None, state: EndpointState | None, failure: Failure | None, *, building: bool, held: bool
+    wanted: int | None, state: EndpointState | None, failure: Failure | None, *, building: bool, held: str
 ) -> tuple[Condition, str]:
     serving = state.serving if state else None
     up = state is not None and state.up
     if held:
-        return "Degraded", HELD
+        return "Degraded", held
+    if state is not None and failure is not None and serving == wanted == state.failed and state.crashed:
+        return ("Degraded" if up else "Failed"), f"v{wanted} keeps crashing: {failure.reason}"
     if serving is not None and wanted in {None, serving}:
         return ("Ready", "") if up else ("Starting", f"The worker of v{serving} died and is coming back.")
     old = f" Version {serving} keeps answering." if serving is not None else ""
-    if failure is not None:
-        if failure.waiting:
-            return "Starting", f"v{wanted}: {failure.reason}{old}"
-        if failure.untrusted:
-            return "Untrusted", failure.reason + old
-        return ("Failed", failure.reason) if serving is None else ("Degraded", f"v{wanted}: {failure.reason}{old}")
-    return "Starting", f"v{wanted} is being {'built' if building else 'loaded'}.{old}" if wanted else "No version answers yet."
+    if failure is None:
+        return "Starting", f"v{wanted} is being {'built' if building else 'loaded'}.{old}" if wanted else "No version answers yet."
+    return _blame(f"v{wanted}", failure, old)
+
+
+def _blame(wanted: str, failure: Failure, old: str) -> tuple[Condition, str]:
+    """Say why the wanted version does not answer; ``old`` names the one that does, if one does."""
+    if failure.waiting:
+        return "Starting", f"{wanted}: {failure.reason}{old}"
+    if failure.untrusted:
+        return "Untrusted", failure.reason + old
+    return ("Degraded", f"{wanted}: {failure.reason}{old}") if old else ("Failed", failure.reason)

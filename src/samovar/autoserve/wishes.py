@@ -28,11 +28,15 @@ class Wish(msgspec.Struct, frozen=True):
         version: the version it points to.
         tuning: how it shall be served.
         problems: tags that cannot be read, each in one sentence; what they would say is left out of ``tuning``.
+        last_good: version that served this alias well last, on whatever host; None when none is known.
+        rejected: why the version is not tried as any other is; empty when it is.
     """
 
     version: int
     tuning: Tuning = PLAIN
     problems: tuple[str, ...] = ()
+    last_good: int | None = None
+    rejected: str = ""
 
 
 def read(models: Iterable[Model]) -> dict[Key, Wish]:
@@ -43,6 +47,16 @@ def read(models: Iterable[Model]) -> dict[Key, Wish]:
 def tag(field: str, alias: str) -> str:
     """Name the tag of a registered model that says a field of one alias's tuning."""
     return f"{PREFIX}{field}" if alias == CHAMPION else f"{PREFIX}{field}.{alias}"
+
+
+def last_good_tag(alias: str) -> str:
+    """Name the tag of a registered model that says which version served an alias well last."""
+    return f"{PREFIX}last_good.{alias}"
+
+
+def rejected_tag(version: int) -> str:
+    """Name the tag of a registered model that says why one of its versions is not tried again as any other would be."""
+    return f"{PREFIX}rejected.{version}"
 
 
 def split_text(split: Mapping[str, int]) -> str:
@@ -63,7 +77,14 @@ def _wish(version: int, alias: str, model: Model) -> Wish:
             known[field] = reader(said, alias, model.aliases)
         except ValueError as error:
             problems.append(f"Tag {tag(field, alias)}: {error}")
-    return Wish(version, msgspec.convert(known, Tuning), tuple(problems))
+    good = model.tags.get(last_good_tag(alias), "")
+    return Wish(
+        version,
+        msgspec.convert(known, Tuning) if known else PLAIN,
+        tuple(problems),
+        int(good) if good.isdecimal() else None,
+        model.tags.get(rejected_tag(version), ""),
+    )
 
 
 def _split(said: str, alias: str, aliases: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -174,6 +174,10 @@ class Registry:
         """Set one tag of a registered model."""
         self.rest.post("registered-models/set-tag", name=model, key=key, value=value)
 
+    def delete_model_tag(self, model: str, key: str) -> None:
+        """Delete one tag of a registered model; no error when it is not there."""
+        self.rest.delete("registered-models/delete-tag", name=model, key=key)
+
     def _walk(self, path: str, items: str, page: int, **params: Any) -> Iterator[dict[str, Any]]:
         token: str | None = None
         while True:

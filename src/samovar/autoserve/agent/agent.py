@@ -404,8 +404,9 @@ class Agent:
             if not self._has(request.environment):
                 raise SamovarError("The environment of the version is not there.")
             return Artifact.named(request, os.dup(fds[0]))
-        for key, endpoint in self._endpoints.items():
-            for known in endpoint.artifacts if key.model == request.model else ():
+        # Also of another model's endpoint: a registered model that was renamed has the same versions.
+        for endpoint in self._endpoints.values():
+            for known in endpoint.artifacts:
                 if known.answers(request) and self._has(known.environment):
                     return known.copy()
         return None

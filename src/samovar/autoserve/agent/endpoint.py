@@ -80,6 +80,7 @@ class Endpoint:
         self.failures = 0
         self.failed: int | None = None
         self.reason = ""
+        self.crashed = False
         self.stopping = False
         self.tuning = PLAIN
         self._host = host
@@ -99,7 +100,7 @@ class Endpoint:
     def offer(self, artifact: Artifact) -> None:
         """Serve a version as soon as it proves that it can. Takes the artifact over."""
         self.cancel()
-        self.failed, self.reason = None, ""
+        self.failed, self.reason, self.crashed = None, "", False
         self._generation += 1
         self.candidate = Slot(artifact, self._generation)
         self._fill(self.candidate)
@@ -278,10 +279,13 @@ class Endpoint:
         log.warning("a worker died", model=self.key.model, alias=self.key.alias, version=slot.artifact.version, reason=reason)
         if slot.crashes >= CRASHES and self.previous is not None:
             # The version answered its example but cannot live: back to the one that could, from memory.
-            self._fail(slot, f"It crashed {slot.crashes} times in a row. {reason}")
+            self._fail(slot, f"It crashed {slot.crashes} times in a row. {reason}", crashed=True)
             last_good, self.previous = self.previous, None
             self._replace(slot, last_good)
             return
+        if slot.crashes % CRASHES == 0:
+            # Nothing to go back to here; the controller may know of a version that lived on another host.
+            self._fail(slot, f"It crashed {slot.crashes} times in a row. {reason}", crashed=True)
         self._host.later(RESTART.delay(slot.crashes - 1), lambda: self._respawn(slot))
 
     def _outdated(self, slot: Slot, reason: str) -> None:
@@ -327,8 +331,8 @@ class Endpoint:
         self._retire(slot)
         slot.artifact.close()
 
-    def _fail(self, slot: Slot, reason: str) -> None:
-        self.failed, self.reason = slot.artifact.version, reason
+    def _fail(self, slot: Slot, reason: str, *, crashed: bool = False) -> None:
+        self.failed, self.reason, self.crashed = slot.artifact.version, reason, crashed
         self.failures += 1
         log.warning("a version failed", model=self.key.model, alias=self.key.alias, version=slot.artifact.version, reason=reason)
 
@@ -364,6 +368,8 @@ class Endpoint:
             tuning=self.tuning,
             warnings=self._warnings(),
             environments=tuple(sorted({artifact.environment for artifact in self.artifacts if artifact.environment})),
+            crashed=self.crashed,
+            origin=artifact.origin if artifact else "",
         )
 
     def _warnings(self) -> tuple[str, ...]:

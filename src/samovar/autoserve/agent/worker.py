@@ -137,7 +137,7 @@ def make_server(config: AgentConfig, identity: protocol.Identity, plan: bytes, k
     """Build the server that ``config.entry`` names."""
     module, _, attribute = config.entry.partition(":")
     entry: Any = getattr(importlib.import_module(module), attribute)
-    server: Server = entry(_decoded(plan), endpoint_config(config, identity, keys))
+    server: Server = entry(_decoded(plan, identity.model), endpoint_config(config, identity, keys))
     return server
 
 
@@ -155,11 +155,12 @@ def endpoint_config(config: AgentConfig, identity: protocol.Identity, keys: tupl
     )
 
 
-def _decoded(plan: bytes) -> ScorerPlan:
+def _decoded(plan: bytes, model: str) -> ScorerPlan:
+    """Read a plan; it may have been built before its registered model was renamed."""
     from samovar.scoring.plan import decode  # noqa: PLC0415 - imported in the worker, already loaded by the zygote
 
     try:
-        return decode(plan)
+        return msgspec.structs.replace(decode(plan), model=model)
     except ValueError as error:
         raise UnreadablePlan(str(error)) from None
 
