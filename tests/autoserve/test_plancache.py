@@ -8,8 +8,9 @@ import stat
 import msgspec
 import pytest
 
-from samovar.autoserve import plancache
+from samovar.autoserve.runtimes.process import plancache
 from samovar.autoserve.runtimes.process.plancache import PlanCache
+from samovar.scoring import maker
 from samovar.scoring.plan import encode
 from samovar.scoring.request import BuildRequest
 
@@ -18,12 +19,16 @@ REQUEST = BuildRequest(model="m", version=1, run_id="r", label="v1", files={"MLm
 
 @pytest.fixture
 def plan(fake_plan):
-    return encode(fake_plan())
+    return encode(made(fake_plan()))
 
 
 @pytest.fixture
 def cache(tmp_path):
     return PlanCache(tmp_path / "cache" / "plans", 2**20)
+
+
+def made(plan, **fields):
+    return msgspec.structs.replace(plan, maker=maker.name(), **fields)
 
 
 def change(**fields):
@@ -62,7 +67,7 @@ def test_another_question_has_another_answer(cache, plan, other):
 
 def test_a_plan_that_was_trusted_is_not_taken_for_one_that_was_not(cache, fake_plan):
     """Not even when the file lies under the untrusted question's name."""
-    trusted = encode(msgspec.structs.replace(fake_plan(), trusted=True))
+    trusted = encode(made(fake_plan(), trusted=True))
     cache.put(change(trusted=True), trusted)
     (path,) = files(cache)
     path.rename(path.with_name(f"{plancache.key(REQUEST)}.plan"))
@@ -82,8 +87,17 @@ def test_a_damaged_plan_is_as_good_as_none_and_makes_room(cache, plan, damage):
 def test_another_samovar_finds_nothing(cache, plan, monkeypatch):
     """Its code may build another plan of the same files."""
     cache.put(REQUEST, plan)
-    monkeypatch.setattr(plancache, "_builder", lambda: ["0.2.0"])
+    monkeypatch.setattr(maker, "name", lambda _: "newer")
     assert cache.get(REQUEST) is None
+
+
+def test_what_a_builder_of_older_code_made_is_not_kept(cache, plan, fake_plan, monkeypatch):
+    """A builder is forked from a process that may have been there before an upgrade."""
+    monkeypatch.setattr(maker, "name", lambda _: "newer")
+    cache.put(REQUEST, plan)
+    assert not cache._folder.exists()
+    cache.put(REQUEST, encode(msgspec.structs.replace(fake_plan(), maker="newer")))
+    assert cache.get(REQUEST) is not None
 
 
 def test_the_least_recently_used_plans_make_room(tmp_path, plan):

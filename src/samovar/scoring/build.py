@@ -12,7 +12,7 @@ from samovar.contracts.answers import default_response
 from samovar.contracts.signature import from_columns
 from samovar.contracts.spec import ContractSpec, ModelContract
 from samovar.errors import ContractError, ModelError
-from samovar.scoring import mlmodel, probe
+from samovar.scoring import maker, mlmodel, probe
 from samovar.scoring import plan as plans
 from samovar.scoring.engine import open_engine
 from samovar.scoring.plan import ScorerPlan
@@ -94,6 +94,7 @@ def _draft(request: BuildRequest, description: mlmodel.MLmodel) -> ScorerPlan:
         serialization=description.serialization,
         predict_fn=description.predict_fn,
         notes=why,
+        maker=maker.name(request.environment),
     )
 
 

@@ -65,6 +65,7 @@ class ScorerPlan(msgspec.Struct, frozen=True):
         notes: why the engine is what it is, in one sentence.
         program: for ``compiled``: what the model was lowered to; ``files`` is empty then.
         ties: for ``compiled``: compared rows at which the labels differ because the model is undecided between them.
+        maker: the code that built it, see `samovar.scoring.maker`.
     """
 
     format: int
@@ -88,6 +89,7 @@ class ScorerPlan(msgspec.Struct, frozen=True):
     notes: str = ""
     program: Program | None = None
     ties: int = 0
+    maker: str = ""
 
 
 def encode(plan: ScorerPlan) -> bytes:

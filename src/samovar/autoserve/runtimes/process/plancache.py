@@ -8,24 +8,22 @@ SHA-256 of a plan and then the plan; one that does not hold what it should is as
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
-import importlib.metadata
 import os
 import re
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-import samovar
 from samovar.autoserve.agent.ledger import write_atomically
 from samovar.logs import get_logger
+from samovar.scoring import maker
 from samovar.scoring.plan import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from samovar.scoring.request import BuildRequest
 
@@ -34,8 +32,6 @@ log = get_logger(__name__)
 _DIGEST = hashlib.sha256().digest_size
 _NAME = re.compile(r"[0-9a-f]{64}\.plan")
 _DRAFT = re.compile(r"\.[0-9a-f]{64}\.plan\.[0-9]+")
-_LIBRARIES = ("numpy", "scikit-learn", "skops", "pandas", "mlflow", "xgboost", "lightgbm", "onnx", "onnxruntime")
-"""What else decides how a version is compiled and whether it loads."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -45,6 +41,7 @@ class Head(msgspec.Struct, frozen=True):
     engine: str
     trusted: bool
     notes: str = ""
+    maker: str = ""
 
 
 _head = msgspec.msgpack.Decoder(Head)
@@ -121,7 +118,7 @@ def key(request: BuildRequest) -> str:
     """Return the name of everything that goes into a build, as 64 hex digits."""
     asked = msgspec.to_builtins(msgspec.structs.replace(request, files={}))
     files = {name: hashlib.sha256(content).digest() for name, content in request.files.items()}
-    return hashlib.sha256(msgspec.msgpack.encode([asked, sorted(files.items()), _builder()])).hexdigest()
+    return hashlib.sha256(msgspec.msgpack.encode([asked, sorted(files.items()), maker.name(request.environment)])).hexdigest()
 
 
 def read_own(path: Path) -> bytes | None:
@@ -143,21 +140,5 @@ def _fits(plan: bytes, request: BuildRequest) -> bool:
         found = head(plan)
     except msgspec.DecodeError:
         return False
-    return found.format == FORMAT and found.trusted == request.trusted
-
-
-@functools.cache
-def _builder() -> list[str]:
-    """Name the code that builds: by version, and by content, since an editable install keeps its version while it changes."""
-    root = Path(samovar.__file__).parent
-    sources = hashlib.sha256()
-    for path in sorted(path for part in ("scoring", "contracts") for path in (root / part).rglob("*.py")):
-        sources.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
-    return [samovar.__version__, str(FORMAT), sources.hexdigest(), *(f"{name} {_version(name)}" for name in _LIBRARIES)]
-
-
-def _version(library: str) -> str:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    made = found.maker == maker.name(request.environment)  # a builder may be forked from a process that is older than this one
+    return made and found.format == FORMAT and found.trusted == request.trusted
