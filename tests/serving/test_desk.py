@@ -65,6 +65,13 @@ class Log(NoSpool):
     def job(self, request_id, route, job, answers):
         self.events.append(("job", request_id))
 
+    def large(self, request_id, route, job, answers):
+        self.events.append(("large", threading.current_thread().name))
+        return request_id
+
+    def put(self, encoded):
+        self.events.append(("put", encoded))
+
     def flush(self):
         self.events.append(("flush",))
         if self.full:
@@ -149,6 +156,15 @@ async def test_a_large_body_is_decoded_beside_the_loop():
     assert (await office.ask(b"x" * 100_000)).status == 400
     assert (await office.ask(b"77")).body == b"77"
     assert office.protocol.decoded == ["decoder", "decoder", "MainThread"]
+
+
+@on_a_loop
+async def test_what_is_logged_of_a_large_request_is_encoded_beside_the_loop():
+    """And is gathered before its answer leaves, as always."""
+    office = Office()
+    await office.ask(b"7".ljust(100_000))
+    assert [event[0] for event in office.events] == ["large", "put", "flush", "leaves"]
+    assert office.events[0][1] == "model"
 
 
 @on_a_loop

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from samovar.scoring.engine import Engine
     from samovar.serving.batcher import Ticket
     from samovar.serving.config import EndpointConfig
-    from samovar.serving.jobs import Job, Route, Row
+    from samovar.serving.jobs import Answers, Job, Route, Row
     from samovar.serving.joining import Outcome
     from samovar.serving.metrics import Metrics
     from samovar.serving.traffic.parted import Parted
@@ -151,6 +151,7 @@ class Asked:
     __slots__ = (
         "_deliver",
         "_desk",
+        "_encoded",
         "_gone",
         "_headers",
         "_id",
@@ -174,6 +175,7 @@ class Asked:
         self._received = received
         self._ticket: Ticket | Parted | None = None
         self._large: tuple[bytes, str, Mapping[bytes, bytes]] | None = None
+        self._encoded: bytes | None = None  # what is logged of a large request
         self._gone = False
         self._open = True
         desk.metrics.in_flight.add()
@@ -234,6 +236,8 @@ class Asked:
         if self._desk.inline and job.call is None and job.rows <= config.inline_rows and self._received <= _LARGE:
             self._settled(self._desk.joiner.alone(job))
             return None
+        if self._received > _LARGE:
+            self._log_beside(job)
         try:
             self._ticket = self._desk.batcher.submit(job, self._settled)
         except errors.QueueFull as error:
@@ -243,6 +247,9 @@ class Asked:
 
     def _part(self, traffic: Sharing, job: Job) -> bool:
         """Have others answer their share; False when this endpoint answers it all."""
+        columns: Any = job.columns
+        if hasattr(columns[0], "tolist"):  # arrays are for who keeps them whole
+            job.columns = [column.tolist() for column in columns]
         parted = traffic.part(
             job,
             self._route.handler.how,
@@ -269,12 +276,26 @@ class Asked:
             traffic.copy_job(self._id, name, how, part.job, part.answers if part.voice is None else None)
         self._leave(body, traffic.signed(parts))
 
+    def _log_beside(self, job: Job) -> None:
+        """Let the thread that writes the answer encode what is logged of it, too."""
+        write = job.write
+
+        def write_both(answers: Answers) -> bytes | Response:
+            body = write(answers)
+            self._encoded = self._desk.spool.large(self._id, self._route.name, job, answers)
+            return body
+
+        job.write = write_both
+
     def _settled(self, outcome: Outcome) -> None:
         if isinstance(outcome, Exception):
             self.fail(outcome)
             return
         body, answers = outcome
-        self._desk.spool.job(self._id, self._route.name, self._job, answers)
+        if self._encoded is None:
+            self._desk.spool.job(self._id, self._route.name, self._job, answers)
+        else:
+            self._desk.spool.put(self._encoded)
         traffic = self._desk.traffic
         if traffic is not None:
             traffic.copy_job(self._id, self._route.name, self._route.handler.how, self._job, answers)

@@ -27,9 +27,11 @@ Outcome = tuple["bytes | Response", "Answers"] | Exception
 def key(job: Job) -> tuple[Any, ...] | None:
     """Return what jobs must have in common to be scored together; None for a job that is scored by itself.
 
+    Arrays are: they are long enough.
+
     Params are compared as they are written: 1, 1.0 and true are equal in Python and may not be to a model.
     """
-    if job.call is not None or not job.columns:
+    if job.call is not None or not job.columns or hasattr(job.columns[0], "dtype"):
         return None
     return (job.run, len(job.columns), repr(job.params) if job.params else "")
 

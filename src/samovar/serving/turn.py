@@ -28,9 +28,9 @@ class NotLogged(RetryLater):
 
 
 class Spool(Protocol):
-    """Where answered requests are written. One thread calls it: the loop's.
+    """Where answered requests are written. One thread calls it, the loop's, but for ``large``, which any thread may.
 
-    ``row`` and ``job`` only gather; ``flush`` makes one write of what was gathered since the last one.
+    ``row``, ``job`` and ``put`` only gather; ``flush`` makes one write of what was gathered since the last one.
     """
 
     def row(self, request_id: bytes, route: str, row: Row) -> None:
@@ -39,6 +39,14 @@ class Spool(Protocol):
 
     def job(self, request_id: bytes, route: str, job: Job, answers: Answers) -> None:
         """Gather one request of n rows; a job with ``call`` has no columns, and answers that need not be one a row."""
+        ...
+
+    def large(self, request_id: bytes, route: str, job: Job, answers: Answers) -> bytes:
+        """Encode one request beside the loop, which a large one would hold up; raises nothing. The result goes to ``put``."""
+        ...
+
+    def put(self, encoded: bytes) -> None:
+        """Gather one request that ``large`` encoded."""
         ...
 
     def flush(self) -> None:
@@ -66,6 +74,13 @@ class NoSpool:
         """Keep nothing."""
 
     def job(self, request_id: bytes, route: str, job: Job, answers: Answers) -> None:
+        """Keep nothing."""
+
+    def large(self, request_id: bytes, route: str, job: Job, answers: Answers) -> bytes:  # noqa: ARG002 - a `Spool`
+        """Encode nothing."""
+        return b""
+
+    def put(self, encoded: bytes) -> None:
         """Keep nothing."""
 
     def flush(self) -> None:

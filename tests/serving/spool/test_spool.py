@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+import threading
 
 import msgspec
 import numpy as np
@@ -143,8 +144,41 @@ def test_numpy_columns_are_written_as_they_are(folder):
     opened.flush()
     found = read(folder)
     assert found[0].values == {"amount": 1.5, "channel": "web"}
-    assert math.isnan(found[1].values["amount"])
+    assert found[1].values == {"amount": None, "channel": None}
     assert [one.label for one in found] == [0, 1]
+
+
+@pytest.mark.parametrize("shares", [None, np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)])
+def test_a_large_request_is_encoded_beside_the_loop_and_logged_in_its_turn(folder, shares):
+    """Its frame is whole before the loop sees it; what was gathered in the same turn is written with it."""
+    opened = spool(folder)
+    request = Job([np.array([1.5, -math.inf]), ["web", "shop"]], 2, None, None, keys=["a", "b"])
+    encoded = []
+    thread = threading.Thread(target=lambda: encoded.append(opened.large(ID, "/invocations", request, Scored([0, 1], shares))))
+    thread.start()
+    thread.join()
+    assert read(folder) == []
+    opened.row(ID, "/predict", row(1))
+    opened.put(encoded[0])
+    opened.flush()
+    opened.put(encoded[0])
+    opened.put(encoded[0])
+    opened.flush()
+    found = read(folder)
+    assert [one.key for one in found] == ["t-1"] + ["a", "b"] * 3
+    assert found[2].values == {"amount": -math.inf, "channel": "shop"}
+    assert found[2].probabilities == (None if shares is None else [0.5, 0.5])
+    opened.close()
+    assert [path.name.split(".")[1] for path in folder.iterdir()] == ["4"]
+
+
+def test_a_large_request_that_cannot_be_told_is_counted(folder, metrics):
+    """As a small one is."""
+    opened = spool(folder, metrics=metrics)
+    opened.put(opened.large(ID, "/invocations", Job(None, 2, None, None), Scored([0, 1], None)))
+    opened.flush()
+    assert read(folder) == []
+    assert counted(metrics, "samovar_spool_dropped_total")["error"] == 1
 
 
 def test_a_request_that_is_no_table_is_logged_by_its_answers(folder):

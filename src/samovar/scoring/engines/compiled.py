@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from samovar.scoring.plan import ScorerPlan
     from samovar.scoring.program import Answer, Program
 
+_FEW = 8  # classes, up to which columns are faster than rows
 _SMALL = 4  # up to so many rows are faster one by one than through numpy
 
 
@@ -99,11 +100,30 @@ def _value(scores: Sequence[float]) -> Any:
 def _batch_labels(answer: Answer, scores: np.ndarray) -> Sequence[Any] | np.ndarray:
     match answer.rule:
         case "argmax":
-            return [answer.classes[index] for index in scores.argmax(axis=1).tolist()]
+            return _taken(answer, _greatest(scores))
         case "sign":
-            return [answer.classes[index] for index in (scores[:, 0] > 0).tolist()]
+            return _taken(answer, (scores[:, 0] > 0).astype(np.intp))
         case "value":
             return scores[:, 0] if scores.shape[1] == 1 else scores
+
+
+def _taken(answer: Answer, places: np.ndarray) -> list[Any]:
+    classes = np.empty(len(answer.classes), dtype=object)
+    classes[:] = answer.classes
+    return classes[places].tolist()  # type: ignore[no-any-return]
+
+
+def _greatest(scores: np.ndarray) -> np.ndarray:
+    """Return the place of each row's greatest score, the first of equals; column by column where numpy is slow along rows."""
+    if not 1 < scores.shape[1] <= _FEW or np.isnan(scores).any():
+        return np.asarray(scores.argmax(axis=1))
+    first, *others = scores.T
+    top, places = first.copy(), np.zeros(len(scores), dtype=np.intp)
+    for place, column in enumerate(others, start=1):
+        greater = column > top
+        places[greater] = place
+        np.maximum(top, column, out=top)
+    return places
 
 
 class CompiledEngine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from samovar.scoring import invocations
 from samovar.scoring.forms import shapes, tables
 from samovar.scoring.forms.exact import ExactReader
 from samovar.scoring.forms.layout import Layout, NotPlain
+from samovar.scoring.forms.matrix import LARGE, MatrixReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,12 +25,13 @@ class Parsed:
     """A body whose rows are known to be good, or a call that only the engine can judge.
 
     Attributes:
-        columns: n values for each column of the signature, in its order; empty when ``call`` is set.
+        columns: n values for each column of the signature, in its order: lists, or arrays of float64 without gaps; empty when
+            ``call`` is set.
         params: inference params, as sent.
         call: a request that is no table of plain columns.
     """
 
-    columns: Sequence[Sequence[Any]] = ()
+    columns: Sequence[Any] = ()
     params: dict[str, Any] = field(default_factory=dict)
     call: Call | None = None
 
@@ -51,11 +54,12 @@ class Reader:
         self.plain = bool(self.layout.columns) and (plan.tensor is not None or bool(plan.signature))
         self._finish = any(kind.finish for kind in self.layout.kinds)
         self._exact: ExactReader | None = None
+        self._matrix: MatrixReader | None = None
         if self.plain:
-            try:
+            with contextlib.suppress(ValueError):
                 self._exact = ExactReader(self.layout)
-            except ValueError:
-                self._exact = None
+                if plan.engine == "compiled":  # the others make frames, from lists
+                    self._matrix = MatrixReader(self.layout, self._exact.row)
 
     def exact(self, body: bytes) -> Parsed | None:
         """Read a JSON body of a usual form; None when it is something else, good or bad.
@@ -80,6 +84,8 @@ class Reader:
         Raises:
             RequestError: it is none of MLflow's forms, or a row breaks the signature; the path names the column.
         """
+        if self._matrix is not None and len(body) > LARGE and (columns := self._matrix.read(body)) is not None:
+            return Parsed(columns)
         return self.exact(body) or self.general(invocations.parse_json(body))
 
     def general(self, call: Call) -> Parsed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from math import exp, expm1, inf, log, tanh
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +13,8 @@ from samovar.scoring.ops.base import Kernel, Op
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+
+_NARROW = 7  # up to so many numbers are added one after the other by numpy too
 
 Function = Literal["exp", "expm1", "huber", "logistic", "relu", "tanh"]
 
@@ -44,8 +47,18 @@ class Softmax(Op, frozen=True):
 
 
 def _softmax_batch(decisions: np.ndarray) -> np.ndarray:
+    if decisions.shape[1] <= _NARROW:
+        return _softmax_columns(decisions)
     powers = np.exp(decisions - decisions.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _softmax_columns(decisions: np.ndarray) -> np.ndarray:
+    """Do the same in the same order, but column by column: numpy is slow along an axis of few numbers."""
+    top = functools.reduce(np.maximum, decisions.T)
+    powers: np.ndarray = np.exp(decisions - top[:, None])
+    powers /= functools.reduce(np.add, powers.T)[:, None]
+    return powers
 
 
 def _softmax(decisions: Sequence[float]) -> list[float]:

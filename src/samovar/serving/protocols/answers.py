@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -48,30 +48,37 @@ class Scored:
 
     Args:
         labels: n labels.
-        shares: n lists of probabilities; None when the model gives none.
+        shares: n lists of probabilities, or an array of them; None when the model gives none.
         decide: from a label and its probabilities to the label that is answered; None where that is the model's own.
         voices: n voices, of versions that answered in the endpoint's place; None where it did, or did all.
     """
 
-    __slots__ = ("_decide", "labels", "shares", "voices")
+    __slots__ = ("_decide", "_shares", "labels", "voices")
 
     def __init__(
         self,
         labels: list[Any],
-        shares: list[list[float]] | None,
+        shares: list[list[float]] | np.ndarray | None,
         decide: Decide | None = None,
         voices: list[Voice | None] | None = None,
     ) -> None:
         self.labels = labels
         self.voices = voices
-        self.shares = shares
+        self._shares = shares
         self._decide = decide
 
     @classmethod
     def of(cls, scores: Scores, decide: Decide | None = None) -> Scored:
         """Take an engine's scores."""
-        shares = scores.probabilities
-        return cls(_plain(scores.labels), None if shares is None else _plain(shares), decide)
+        return cls(_plain(scores.labels), scores.probabilities, decide)
+
+    @property
+    def shares(self) -> list[list[float]] | None:
+        """The n lists of probabilities. An array becomes lists when somebody asks: for many rows that takes longer than scoring."""
+        shares = self._shares
+        if isinstance(shares, np.ndarray):
+            self._shares = shares = cast("list[list[float]]", shares.tolist())
+        return shares
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -79,23 +86,26 @@ class Scored:
 
     def cut(self, start: int, stop: int) -> Scored:
         """Return the answers to some of the rows."""
-        return Scored(self.labels[start:stop], None if self.shares is None else self.shares[start:stop], self._decide)
+        return Scored(self.labels[start:stop], None if self._shares is None else self._shares[start:stop], self._decide)
 
     def logged(self, index: int) -> tuple[Any, Sequence[float] | None]:
         """Return the label that row ``index`` was answered with, and its probabilities."""
-        label, shares = self.labels[index], None if self.shares is None else self.shares[index]
-        return label if self._decide is None else self._decide(label, shares), shares
+        shares = self.shares
+        label, share = self.labels[index], None if shares is None else shares[index]
+        return label if self._decide is None else self._decide(label, share), share
 
-    def all_logged(self) -> tuple[list[Any], list[list[float]] | None]:
-        """Return ``logged`` of all rows at once, as two lists: the prediction log's way for many."""
-        decide, shares = self._decide, self.shares
+    def all_logged(self) -> tuple[list[Any], list[list[float]] | np.ndarray | None]:
+        """Return ``logged`` of all rows at once, as two lists, or an array: the prediction log's way for many."""
+        decide = self._decide
         if decide is None:
-            return self.labels, shares
-        each: Sequence[Any] = [None] * len(self.labels) if shares is None else shares
-        return [decide(label, share) for label, share in zip(self.labels, each, strict=True)], shares
+            return self.labels, self._shares
+        each: Sequence[Any] = self.shares or [None] * len(self.labels)
+        return [decide(label, share) for label, share in zip(self.labels, each, strict=True)], self._shares
 
 
 def _plain(values: Any) -> list[Any]:
     if isinstance(values, np.ndarray):
         return values.tolist()  # type: ignore[no-any-return]
+    if not any(issubclass(kind, np.generic) for kind in set(map(type, values))):  # found out in a tenth of the time
+        return values if isinstance(values, list) else list(values)
     return [value.item() if isinstance(value, np.generic) else value for value in values]

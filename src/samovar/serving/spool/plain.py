@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import msgspec
+
 _LARGEST = 2**64
 
 
@@ -20,7 +22,7 @@ def encodable(value: Any) -> Any:
     match value:
         case int() if not -_LARGEST // 2 <= value < _LARGEST:
             made: Any = str(value)
-        case None | int() | float() | bytes() | dt.datetime():
+        case None | int() | float() | bytes() | dt.datetime() | msgspec.msgpack.Ext():
             made = value
         case str():
             made = value.encode("utf-8", "backslashreplace").decode()

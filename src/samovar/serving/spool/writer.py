@@ -16,11 +16,12 @@ import msgspec
 from samovar import logs
 from samovar.serving.spool import folder as folder_
 from samovar.serving.spool.plain import encodable, unnumpy
-from samovar.serving.spool.records import LENGTH, seal
+from samovar.serving.spool.records import LENGTH, frame, packed, seal
 from samovar.serving.spool.segment import Segment
 from samovar.serving.turn import NotLogged
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from samovar.serving.jobs import Answers, Job, Row
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
+_SHAPES = (1, 2)  # dimensions of arrays that are written as they are
 _SLOW_LOOK = 0.005  # seconds
 _LOOK_SHARE = 200  # a slow look at the folder may take half a percent of the event loop's time
 
@@ -71,6 +73,7 @@ class SegmentSpool:
         self._buffer = bytearray(LENGTH.size)
         self._singles: list[tuple[Any, ...]] = []
         self._many: list[tuple[Any, ...]] = []
+        self._frames: list[bytes] = []  # whole ones, made beside the loop
         self._segment: Segment | None = None
         self._opened = 0.0
         self._lost = 0
@@ -96,6 +99,22 @@ class SegmentSpool:
         except Exception as error:  # noqa: BLE001 - as above
             self._skip(request_id, route, error)
 
+    def large(self, request_id: bytes, route: str, job: Job, answers: Answers) -> bytes:
+        """Make the frame of one request; empty when that cannot be done. May be called from any thread."""
+        try:
+            many = [self._told(request_id, route, job, answers)]
+            return frame(_encoded(msgspec.msgpack.Encoder(enc_hook=unnumpy).encode, [], many))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._tell(request_id, route, error)
+            return b""
+
+    def put(self, encoded: bytes) -> None:
+        """Gather one request that `large` encoded."""
+        if encoded:
+            self._frames.append(encoded)
+        else:
+            self._counts.dropped["error"].add()
+
     def flush(self) -> None:
         """Write what was gathered.
 
@@ -103,7 +122,7 @@ class SegmentSpool:
             NotLogged: it could not be written, and the endpoint is to refuse.
         """
         singles, many = self._singles, self._many
-        requests = len(singles) + len(many)
+        requests = len(singles) + len(many) + len(self._frames)
         if not requests:
             return
         if self._room <= 0:
@@ -111,15 +130,15 @@ class SegmentSpool:
             self._miss("full", requests)
             return
         try:
-            self._pack(singles, many)
+            data = self._packed(singles, many)
             segment = self._segment or self._begin()
-            segment.write(self._buffer, requests)
+            segment.write(data, requests)
         except Exception as error:  # noqa: BLE001 - whatever it is, the turn's answers wait for the end of this call
             self._miss("error", requests, error)
             return
         finally:
             self._forget()
-        self._room -= len(self._buffer)
+        self._room -= len(data)
         if self._lost:
             self._recover()
         if segment.size >= self._limits.segment_bytes:
@@ -140,9 +159,13 @@ class SegmentSpool:
         self._keeper.close()
 
     def _skip(self, request_id: bytes, route: str, error: Exception) -> None:
-        """Do without a request that cannot be told; an error's own words may hold a value of it."""
-        log.error("a request could not be logged", request_id=request_id.decode(), route=route, error=type(error).__name__)
+        self._tell(request_id, route, error)
         self._counts.dropped["error"].add()
+
+    @staticmethod
+    def _tell(request_id: bytes, route: str, error: Exception) -> None:
+        """Report a request that cannot be told; an error's own words may hold a value of it."""
+        log.error("a request could not be logged", request_id=request_id.decode(), route=route, error=type(error).__name__)
 
     def _gather(self, request_id: bytes, route: str, job: Job, answers: Answers) -> None:
         if job.rows == 1 and job.call is None and job.places is None:
@@ -150,22 +173,28 @@ class SegmentSpool:
             key = None if job.keys is None else job.keys[0]
             self.row(request_id, route, (b"", [column[0] for column in job.columns], key, label, probabilities))
             return
-        labels, shares = split(answers)
-        columns = None if job.call is not None else self._privacy.columns(job.columns)
-        row = (request_id, route, job.rows, self._privacy.keys(job.keys), columns, labels, shares)
-        self._many.append(row if job.places is None else (*row, job.places))
+        self._many.append(self._told(request_id, route, job, answers))
 
-    def _pack(self, singles: list[tuple[Any, ...]], many: list[tuple[Any, ...]]) -> None:
-        buffer, now = self._buffer, time.time_ns() // 1000
-        try:
-            self._encode((now, singles, many), buffer, LENGTH.size)
-        except (ValueError, TypeError, OverflowError, NotImplementedError):  # one odd value must not lose its neighbours
-            self._encode((now, encodable(singles), encodable(many)), buffer, LENGTH.size)
-        seal(buffer)
+    def _told(self, request_id: bytes, route: str, job: Job, answers: Answers) -> tuple[Any, ...]:
+        """Return what `samovar.serving.spool.records.Many` says of a request."""
+        labels, shares = split(answers)
+        columns = None if job.call is not None else [*map(_array, self._privacy.columns(job.columns))]
+        row = (request_id, route, job.rows, self._privacy.keys(job.keys), columns, labels, _array(shares))
+        return row if job.places is None else (*row, job.places)
+
+    def _packed(self, singles: list[tuple[Any, ...]], many: list[tuple[Any, ...]]) -> bytes | bytearray:
+        """Return the frames of this turn."""
+        frames, buffer = self._frames, self._buffer
+        if singles or many:
+            _encoded(lambda group: self._encode(group, buffer, LENGTH.size), singles, many)
+            seal(buffer)
+            return b"".join((buffer, *frames)) if frames else buffer
+        return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def _forget(self) -> None:
         self._singles.clear()
         self._many.clear()
+        self._frames.clear()
 
     def _begin(self) -> Segment:
         self._segment = Segment(self._folder, self._header)
@@ -282,8 +311,22 @@ def _sync_and_close(file: int) -> None:
     os.close(file)
 
 
-def split(answers: Answers) -> tuple[list[Any], list[Any] | None]:
-    """Return n labels, and n lists of probabilities if the model gives any."""
+def _encoded(encode: Callable[[Any], Any], singles: list[tuple[Any, ...]], many: list[tuple[Any, ...]]) -> Any:
+    """Encode a group of now; one odd value must not lose its neighbours."""
+    now = time.time_ns() // 1000
+    try:
+        return encode((now, singles, many))
+    except (ValueError, TypeError, OverflowError, NotImplementedError):
+        return encode((now, encodable(singles), encodable(many)))
+
+
+def _array(values: Any) -> Any:
+    """Return an array of doubles as it is written; anything else as it is."""
+    return packed(values) if getattr(values, "dtype", None) == "float64" and values.ndim in _SHAPES else values
+
+
+def split(answers: Answers) -> tuple[list[Any], Any]:
+    """Return n labels, and n lists of probabilities if the model gives any, or an array of them."""
     whole = getattr(answers, "all_logged", None)  # ten thousand small calls take longer than the rest together
     if whole is not None:
         labels, shares = whole()
