@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from samovar.autoserve.controller import Health as ControllerHealth
 from samovar.autoserve.doorbell.keeper import DoorbellState
+from samovar.autoserve.happenings import Happening
 from samovar.autoserve.status import EndpointStatus
 
 if TYPE_CHECKING:
@@ -49,7 +50,15 @@ class Woken(msgspec.Struct, frozen=True):
     status: str
 
 
-_STRUCTURES = (EndpointStatus, ControllerHealth, DoorbellState, Failure, Released, Woken)
+class Group(msgspec.Struct, frozen=True):
+    """Targets of Prometheus that have the same labels."""
+
+    targets: tuple[str, ...]
+    labels: dict[str, str]
+
+
+_STRUCTURES = (EndpointStatus, ControllerHealth, DoorbellState, Failure, Released, Woken, Happening, Group)
+_LISTS = {"Endpoints": "EndpointStatus", "Happenings": "Happening", "Groups": "Group"}
 
 
 def answers(ok: str | None, *others: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
@@ -83,8 +92,8 @@ def _schemas() -> dict[str, Any]:
         "doorbell": {"anyOf": [{"$ref": _REF.format(name="DoorbellState")}, {"type": "null"}]},
     }
     found["DoorbellState"]["properties"]["deliveries"] = {"type": "object", "additionalProperties": {"type": "integer"}}
-    found["Endpoints"] = {"type": "array", "items": {"$ref": _REF.format(name="EndpointStatus")}}
-    return found
+    lists = {name: {"type": "array", "items": {"$ref": _REF.format(name=item)}} for name, item in _LISTS.items()}
+    return found | lists
 
 
 def _say_errors(document: dict[str, Any]) -> None:

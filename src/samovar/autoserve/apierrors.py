@@ -29,11 +29,11 @@ def handle_errors(app: FastAPI) -> None:
     def wrong(_request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return failure(400, "UsageError", f"{where}: {first['msg']}.", "See /docs.")
+        return failure(400, "UsageError", f"{where}: {first['msg']}.", "See /openapi.json.")
 
     @app.exception_handler(HTTPException)
     def http(_request: Request, error: HTTPException) -> Response:
-        made = failure(error.status_code, "UsageError", f"{error.detail}.", "See /docs.")
+        made = failure(error.status_code, "UsageError", f"{error.detail}.", "See /openapi.json.")
         made.headers.update(error.headers or {})
         return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import errno
 import hashlib
@@ -15,6 +16,7 @@ import msgspec
 import uvicorn
 
 from samovar import addresses, logs, settings
+from samovar.autoserve import happenings
 from samovar.autoserve.access import Access
 from samovar.autoserve.agent import limits
 from samovar.autoserve.agent.ledger import write_atomically
@@ -27,11 +29,12 @@ from samovar.autoserve.gateway import program as gateway
 from samovar.autoserve.gateway.writer import RoutesWriter
 from samovar.autoserve.journal import Journal
 from samovar.autoserve.lease import StoredLease, keep
+from samovar.autoserve.metrics.controller import ControllerMetrics
 from samovar.autoserve.runtimes.process.delivery import Delivery
 from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.autoserve.runtimes.process.plancache import PlanCache
 from samovar.autoserve.runtimes.process.runtime import ProcessRuntime
-from samovar.errors import Conflict, NotFound, SamovarError, SettingsError
+from samovar.errors import Conflict, NotFound, RetryLater, SamovarError, SettingsError
 from samovar.registry.client import Registry
 from samovar.settings import LOOPBACK
 from samovar.store.database import open_database
@@ -108,6 +111,14 @@ def _world(run_dir: Path) -> str:
     return f"controller of {socket.gethostname()[:64]} {hashlib.sha256(str(run_dir).encode()).hexdigest()[:16]}"
 
 
+def _services(settings: Settings, here: str) -> dict[str, str]:
+    """Return the base URL of each service that this controller knows of."""
+    known = addresses.local(settings) | {addresses.AUTOSERVE: here}
+    with contextlib.suppress(RetryLater):
+        known[addresses.MLFLOW] = addresses.tracking_uri(settings)
+    return known
+
+
 def bind(port: int, host: str = LOOPBACK) -> socket.socket:
     """Bind the wished port, or the next free one.
 
@@ -141,6 +152,8 @@ def run(settings: Settings) -> None:
     doorbell = Doorbell(
         settings, Registries(settings), controller.wake.set, host=host, port=port, active=lambda: not lease.standing().reason
     )
+    measured = ControllerMetrics(lambda: controller.health, doorbell)
+    controller.listeners.append(measured)
     if gateway.find("auto") is not None or settings.gateway == "on":
         controller.listeners.append(RoutesWriter(settings.gateway_folder / gateway.ROUTES, here))
     stop = threading.Event()
@@ -151,7 +164,14 @@ def run(settings: Settings) -> None:
     told = {"address": here, "pid": os.getpid(), "token": access.token}
     write_atomically(where, msgspec.json.encode(told), durable=False)
     app = access.guard(
-        make_app(controller, loop.is_alive, doorbell, gateway=lambda: addresses.local(settings).get(addresses.GATEWAY, ""))
+        make_app(
+            controller,
+            loop.is_alive,
+            doorbell,
+            measured,
+            services=lambda: _services(settings, here),
+            history=lambda *chosen: happenings.read(journal.database(), *chosen),
+        )
     )
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
     try:

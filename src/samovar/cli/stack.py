@@ -1,4 +1,4 @@
-"""Commands about what runs: ``up``, ``down``, ``status``, ``logs``, ``events``, ``confirm``."""
+"""Commands about what runs: ``up``, ``down``, ``status``, ``logs``, ``confirm``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COLOURS = {
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (up, down, status, logs, events, confirm):
+    for command in (up, down, status, logs, confirm):
         app.command(rich_help_panel=_PANEL)(command)
 
 
@@ -187,30 +187,6 @@ def logs(
         return
     for line in found:
         typer.echo(line.text if service else f"{line.service:<10} {line.text}")
-
-
-def events(
-    *,
-    model: Annotated[str | None, typer.Option("--model", help="Only those of one model.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the newest.")] = 50,
-    as_json: output.Json = False,
-) -> None:
-    """Show what happened to models and endpoints, the newest last."""
-    from samovar.pipelines.context import open_context
-    from samovar.store import events as log
-
-    with open_context(_settings()) as ctx, ctx.db.read() as connection:
-        found = log.list_(connection, model, limit)[::-1]
-
-    def show(console: Console) -> None:
-        table = output.table("Events", "=when (UTC)", "what", "model", "alias", "detail")
-        for row in found:
-            what = f"[red]{output.cell(row.kind)}[/]" if row.alarm else output.cell(row.kind)
-            when = f"{row.at:%Y-%m-%d %H:%M:%S}"
-            table.add_row(when, what, output.cell(row.model or None), output.cell(row.alias or None), output.cell(row.detail))
-        console.print(table)
-
-    output.emit({"events": found}, show, as_json=as_json)
 
 
 def confirm(*, as_json: output.Json = False) -> None:

@@ -74,6 +74,25 @@ def history(connection: sa.Connection, model: str, alias: str) -> list[Decision]
     return query.all_(connection, Decision, _about(model, alias).order_by(decisions.c.id))
 
 
+def list_(
+    connection: sa.Connection,
+    model: str | None = None,
+    limit: int = 50,
+    *,
+    alias: str | None = None,
+    since: dt.datetime | None = None,
+) -> list[Decision]:
+    """Return the newest decisions, newest first; of one model, of one alias and after a moment if given."""
+    statement = query.select(decisions, Decision).order_by(decisions.c.id.desc()).limit(limit)
+    if model is not None:
+        statement = statement.where(decisions.c.model == model)
+    if alias is not None:
+        statement = statement.where(decisions.c.alias == alias)
+    if since is not None:
+        statement = statement.where(decisions.c.created_at > since)
+    return query.all_(connection, Decision, statement)
+
+
 def last_applied(connection: sa.Connection, model: str, alias: str) -> Decision | None:
     """Return the decision that put the alias where Samovar last saw it."""
     statement = _about(model, alias).where(decisions.c.applied_at.is_not(None))

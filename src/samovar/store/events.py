@@ -10,6 +10,7 @@ from samovar.store.tables import events
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Collection
 
     import sqlalchemy as sa
 
@@ -53,9 +54,23 @@ def put(connection: sa.Connection, event: Event) -> None:
     query.insert(connection, events, dataclasses.asdict(event))
 
 
-def list_(connection: sa.Connection, model: str | None = None, limit: int = 50) -> list[Event]:
-    """Return the newest events, of one model if given, newest first."""
+def list_(  # noqa: PLR0913 - by what they are chosen
+    connection: sa.Connection,
+    model: str | None = None,
+    limit: int = 50,
+    *,
+    alias: str | None = None,
+    since: dt.datetime | None = None,
+    but: Collection[str] = (),
+) -> list[Event]:
+    """Return the newest events, newest first; of one model, of one alias, after a moment and without some kinds if given."""
     statement = query.select(events, Event).order_by(events.c.id.desc()).limit(limit)
     if model is not None:
         statement = statement.where(events.c.model == model)
+    if alias is not None:
+        statement = statement.where(events.c.alias == alias)
+    if since is not None:
+        statement = statement.where(events.c.at > since)
+    if but:
+        statement = statement.where(events.c.kind.not_in(sorted(but)))
     return query.all_(connection, Event, statement)

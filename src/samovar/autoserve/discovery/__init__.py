@@ -1,0 +1,1 @@
+"""What runs, as Prometheus discovers it over HTTP."""

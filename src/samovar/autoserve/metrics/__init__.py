@@ -1,0 +1,1 @@
+"""What the controller counts of itself, for Prometheus."""
