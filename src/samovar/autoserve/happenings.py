@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt  # noqa: TC003 - the API's document is made of the annotations
 from typing import TYPE_CHECKING, Any
 
 from samovar.store import decisions, events
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
 
     from samovar.store.database import Database
