@@ -169,6 +169,32 @@ class Settings(BaseSettings):
     builder_idle_seconds: float = Field(20.0, gt=0, validation_alias=_env("SAMOVAR_BUILDER_IDLE_SECONDS"))
     """How long the models' own libraries stay in memory (170 MB) after the last build. A build later than that takes 2 s longer."""
 
+    # --- where endpoints run ------------------------------------------------------------------------------------------------
+    runtime: Literal["process", "docker", "kubernetes"] = Field("process", validation_alias=_env("SAMOVAR_RUNTIME"))
+    """What runs endpoints: processes of this host, containers of a Docker Engine, or Deployments of a Kubernetes cluster."""
+    instance: str = Field("samovar", min_length=1, max_length=63, validation_alias=_env("SAMOVAR_INSTANCE"))
+    """Whose containers or objects are ours; two Samovars on one engine or namespace need different ones."""
+    endpoint_image: str = Field("samovar-endpoint", min_length=1, validation_alias=_env("SAMOVAR_ENDPOINT_IMAGE"))
+    """Image of the endpoints' containers, as `make image` names it; with the engine ``mlflow`` any image that has MLflow."""
+    endpoint_mlflow_uri: str | None = Field(None, validation_alias=_env("SAMOVAR_ENDPOINT_MLFLOW_URI"))
+    """Address of MLflow as containers reach it. None: ``MLFLOW_TRACKING_URI``, unless that is this host's loopback."""
+    docker_host: str = Field("unix:///var/run/docker.sock", validation_alias=_env("DOCKER_HOST"))
+    """The Docker Engine's socket, or the ``tcp://`` address of a restricted proxy before it."""
+    docker_network: str = Field("samovar", min_length=1, validation_alias=_env("SAMOVAR_DOCKER_NETWORK"))
+    """Network of the endpoints; made when there is none. Compose's own is ``mlops_default``."""
+    docker_engine: Literal["samovar", "mlflow"] = Field("samovar", validation_alias=_env("SAMOVAR_DOCKER_ENGINE"))
+    """Who serves in a container: ours, or the stock ``mlflow models serve``: compatible, slow to start, lossy, without keys."""
+    docker_linger_seconds: float = Field(5.0, ge=0, le=3600, validation_alias=_env("SAMOVAR_DOCKER_LINGER_SECONDS"))
+    """How long a replaced container goes on accepting: longer than a poll, so that the gateway has heard of the new one."""
+    kubeconfig: str = Field("", validation_alias=_env("SAMOVAR_KUBECONFIG"))
+    """File of the cluster's configuration. Empty: this pod's service account, then ``KUBECONFIG``, then the user's own file."""
+    kubernetes_namespace: str = Field("default", min_length=1, validation_alias=_env("SAMOVAR_KUBERNETES_NAMESPACE"))
+    """Namespace of the endpoints."""
+    kubernetes_secret: str = Field("", validation_alias=_env("SAMOVAR_KUBERNETES_SECRET"))
+    """Secret whose keys become the pods' environment: MLflow's credentials, ``SAMOVAR_API_KEY_HASHES``. Empty: none."""
+    kubernetes_gateway: str = Field("", validation_alias=_env("SAMOVAR_KUBERNETES_GATEWAY"))
+    """``namespace/name`` of the Gateway whose routes lead to endpoints. Empty: no routes are made."""
+
     # --- prediction log ----------------------------------------------------------------------------------------------------
     spool: Path | None = Field(None, validation_alias=_env("SAMOVAR_SPOOL"))
     """Folder of what endpoints answered and the database has not got yet. None: ``home/spool``; best on the fastest local disk."""
@@ -279,14 +305,14 @@ def load(**overrides: Any) -> Settings:
         SettingsError: a value is wrong; the message names the variable and what was expected, never the value.
     """
     try:
-        return Settings(**{_variable(name): value for name, value in overrides.items()})
+        return Settings(**{variable(name): value for name, value in overrides.items()})
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "settings"
         raise SettingsError(f"{where}: {first['msg']}.", remedy="Correct the environment variable or the line in .env.") from None
 
 
-def _variable(name: str) -> str:
+def variable(name: str) -> str:
     """Return the environment variable that a field is read from; other names (``_env_file``) stay as they are."""
     field = Settings.model_fields.get(name)
     alias = field.validation_alias if field is not None else None

@@ -30,6 +30,7 @@ from samovar.autoserve.gateway.writer import RoutesWriter
 from samovar.autoserve.journal import Journal
 from samovar.autoserve.lease import StoredLease, keep
 from samovar.autoserve.metrics.controller import ControllerMetrics
+from samovar.autoserve.runtimes import choose
 from samovar.autoserve.runtimes.process.delivery import Delivery
 from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.autoserve.runtimes.process.plancache import PlanCache
@@ -41,10 +42,10 @@ from samovar.store.database import open_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from samovar.autoserve.lease import Lease
     from samovar.autoserve.plan import Key
+    from samovar.autoserve.runtimes.base import Runtime
     from samovar.settings import Settings
 
 _PORTS = 100
@@ -78,6 +79,17 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal, Lease]:
     """Put a controller together."""
     registries = Registries(settings)
     journal = Journal(lambda: open_database(settings), registries.current)
+    runtime, shelf = _runtime(settings, registries, journal)
+    lease = StoredLease(journal.database, _world(settings), settings.lease_seconds)
+    controller = Controller(registries, runtime, journal, lease=lease, builders=settings.builders)
+    if shelf is not None:
+        shelf.on_done = controller.prepared
+    return controller, journal, lease
+
+
+def _runtime(settings: Settings, registries: Registries, journal: Journal) -> tuple[Runtime, Shelf | None]:
+    if settings.runtime != "process":
+        return choose.container_runtime(settings, registries, journal.trusted), None
     agent = AgentLink(settings.run_dir)
     cache = PlanCache(settings.plan_folder, int(settings.plan_cache_mb * 1e6))
     shelf = _shelf(settings, agent) if settings.environments == "auto" else None
@@ -91,11 +103,7 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal, Lease]:
         compile=settings.compile == "on",
         shelf=shelf,
     )
-    lease = StoredLease(journal.database, _world(settings.run_dir), settings.lease_seconds)
-    controller = Controller(registries, ProcessRuntime(agent, delivery), journal, lease=lease, builders=settings.builders)
-    if shelf is not None:
-        shelf.on_done = controller.prepared
-    return controller, journal, lease
+    return ProcessRuntime(agent, delivery), shelf
 
 
 def _shelf(settings: Settings, agent: AgentLink) -> Shelf:
@@ -106,8 +114,12 @@ def _shelf(settings: Settings, agent: AgentLink) -> Shelf:
     return Shelf(settings.environment_folder, limit, settings.environment_seconds, in_use)
 
 
-def _world(run_dir: Path) -> str:
-    """Name what two controllers must not both change: the agent of this host that was started with this run folder."""
+def _world(settings: Settings) -> str:
+    """Name what two controllers must not both change: an engine, a namespace, or the agent that was started with a run folder."""
+    apart = choose.world(settings)
+    if apart:
+        return f"controller of {hashlib.sha256(apart.encode()).hexdigest()[:16]}"
+    run_dir = settings.run_dir
     return f"controller of {socket.gethostname()[:64]} {hashlib.sha256(str(run_dir).encode()).hexdigest()[:16]}"
 
 

@@ -14,6 +14,7 @@ from samovar import addresses
 from samovar.autoserve import keyring
 from samovar.autoserve.gateway import program as gateway
 from samovar.autoserve.told import endpoint_config
+from samovar.errors import SettingsError
 from samovar.settings import LOOPBACK
 from samovar.stack import ports
 from samovar.stack.state import Plan, Probe, Service
@@ -28,7 +29,7 @@ _SMALL = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PYTHONUNBUFFERED": "1",  # the log of a process that was killed ends with its last line
 }
-_SECRET = {"home", "database_url", "lake_url", "optuna_storage", "mlflow_tracking_uri"}
+_SECRET = {"home", "database_url", "lake_url", "optuna_storage", "mlflow_tracking_uri", "endpoint_mlflow_uri"}
 """Fields not passed on in the plan: ``home`` is passed as an absolute path, a URL may hold a password."""
 SCHEDULER_BEAT = "scheduler.beat"
 
@@ -47,13 +48,20 @@ def make_plan(settings: Settings, chosen: dict[str, int]) -> Plan:
     }
     services = []
     if local_mlflow(settings):
+        if settings.runtime != "process" and settings.endpoint_mlflow_uri is None:
+            raise SettingsError(
+                "Containers cannot reach the MLflow server that this stack runs at the loopback.",
+                remedy="Set MLFLOW_TRACKING_URI to a server in their network.",
+            )
         env["MLFLOW_TRACKING_URI"] = urls[addresses.MLFLOW]
         services.append(_mlflow(settings, urls[addresses.MLFLOW], chosen[addresses.MLFLOW]))
     else:
         urls[addresses.MLFLOW] = _without_secrets(settings.mlflow_tracking_uri or "")
         if settings.mlflow_tracking_uri == urls[addresses.MLFLOW]:  # else it holds a password, and stays in the environment
             env["MLFLOW_TRACKING_URI"] = urls[addresses.MLFLOW]
-    services += [_agent(settings, env), _controller(urls[addresses.AUTOSERVE], env), _scheduler(settings, env)]
+    if settings.runtime == "process":
+        services.append(_agent(settings, env))
+    services += [_controller(urls[addresses.AUTOSERVE], env), _scheduler(settings, env)]
     if addresses.GATEWAY in chosen:
         urls[addresses.GATEWAY] = addresses.from_here(settings.gateway_host, chosen[addresses.GATEWAY])
         services.append(_gateway(settings, urls, chosen))

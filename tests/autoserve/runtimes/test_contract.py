@@ -10,6 +10,8 @@ from samovar_harness import BETTER, BODY, BROKEN, GOOD, SLOW, Traffic
 from samovar.autoserve.tuning import PLAIN, Tuning
 from samovar.errors import Conflict, SamovarError
 
+pytestmark = pytest.mark.timeout(300)  # the first test of a session also logs the versions
+
 TUNED = Tuning(workers=2, memory_mb=900.0)
 
 
