@@ -213,7 +213,7 @@ def test_samovars_own_decision_is_not_recorded_again(world):
 def test_a_listing_older_than_a_decision_records_no_move(world):
     """The alias was read, then moved by Samovar, then the decisions were read: nobody else moved anything."""
     world.registry.now = {KEY: 2}
-    world.journal.observe(KEY, 1)
+    world.journal.observe({KEY: 1})
     assert world.history() == []
 
 

@@ -221,11 +221,10 @@ class Controller:
             stoppable = self._gone.observe(wanted.keys(), stoppable, states)
             held = {*self._vanishing.held, *self._gone.held}
         self._set_health(held=tuple(sorted(f"{key.model}@{key.alias}" for key in held)))
-        for key, version in wanted.items():
-            self._journal.observe(key, version)
         blocked = self._retries.blocked() | self._lasting.barred(wished)
         for action in plan(wanted, actual, stoppable=stoppable, blocked=blocked, tunings=tunings, fallbacks=spare):
             self._do(action)
+        self._journal.observe(wanted)
         self._tags.flush()
 
     def _do(self, action: Action) -> None:
@@ -245,7 +244,7 @@ class Controller:
                     self._builds.cancel(key)
                     self._runtime.stop(key)
                     self._lasting.forget(key)
-                    self._journal.observe(key, None)
+                    self._journal.observe({key: None})
                     self._journal.event("stopped", key)
         except Conflict:
             self._lease.refused()

@@ -14,14 +14,16 @@ from samovar.store import decisions, events, trust
 from samovar.store.decisions import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from samovar.autoserve.plan import Key
     from samovar.store.database import Database
+    from samovar.store.decisions import Standing
 
 log = get_logger(__name__)
 
-_KEPT_EVENTS = 1000
+_KEPT_EVENTS = 20_000
+"""Events that wait for the database: the start of ten thousand endpoints, some 10 MB."""
 
 
 class Journal:
@@ -57,13 +59,23 @@ class Journal:
         with self._noting:
             self._events.append(events.Event(kind=kind, model=model, alias=alias, detail=detail, alarm=alarm))
 
-    def observe(self, key: Key, version: int | None) -> None:
-        """Take note of where an alias points (None: it was deleted), and record the move if Samovar did not make it."""
-        if self._seen.get(key, -1) == version:
+    def observe(self, aliases: Mapping[Key, int | None]) -> None:
+        """Take note of where aliases point (None: it was deleted), and record the moves that Samovar did not make.
+
+        What did not change since it was last seen costs a look into memory; all that did, a few queries together.
+        """
+        changed = {key: version for key, version in aliases.items() if self._seen.get(key, -1) != version}
+        if not changed:
             return
         try:
-            if self._explained(key, version) or self._record(key, version):
-                self._seen[key] = version
+            with self.database().read() as connection:
+                standings = decisions.standings(connection, {key.model for key in changed})
+            moves = {key: version for key, version in changed.items() if not _explained(standings.get(key), version)}
+            # The listing may be older than the decisions just read: only what still holds is a move made elsewhere.
+            moves = {key: at for key, at in moves.items() if key not in standings or self._current(key) == at}
+            if moves:
+                self._record(moves, standings)
+            self._seen |= {key: at for key, at in changed.items() if key in moves or _explained(standings.get(key), at)}
             self._complained = False
         except SamovarError as error:
             self._complain(error)
@@ -76,8 +88,7 @@ class Journal:
             return
         try:
             with self.database().begin() as connection:
-                for event in pending:
-                    events.put(connection, event)
+                events.put_many(connection, pending)
             self._complained = False
         except SamovarError as error:
             with self._noting:
@@ -96,45 +107,44 @@ class Journal:
                 self._db = self._open()
             return self._db
 
-    def _explained(self, key: Key, version: int | None) -> bool:
-        """Whether a decision says that the alias stands there: applied, or recorded and about to be."""
-        with self.database().read() as connection:
-            last = decisions.last_applied(connection, *key)
-            history = decisions.history(connection, *key)
-        if last is None and version is None:
-            return True
-        if last is not None and last.to_version == version:
-            return True
-        newest = history[-1] if history else None
-        return newest is not None and newest.verdict == "approved" and newest.applied_at is None and newest.to_version == version
-
-    def _record(self, key: Key, version: int | None) -> bool:
-        with self.database().read() as connection:
-            last = decisions.last_applied(connection, *key)
-        # The listing may be older than the decision just read: only what still holds is a move made elsewhere.
-        if self._current(key) != version or (last is not None and last.to_version == version):
-            return False
-        now = dt.datetime.now(dt.UTC)
-        parts = [*key, str(version), last.key if last else ""]
-        decision = Decision(
-            key=hashlib.sha256("\0".join(["external", *parts]).encode()).hexdigest(),
-            kind="external",
-            model=key.model,
-            alias=key.alias,
-            from_version=last.to_version if last else None,
-            to_version=version,
-            verdict="approved",
-            reason="The alias was moved in the registry, not by Samovar." if version else "The alias was deleted in the registry.",
-            actor="unknown",
-            created_at=now,
-            applied_at=now,
-        )
+    def _record(self, moves: Mapping[Key, int | None], standings: Mapping[tuple[str, str], Standing]) -> None:
+        made = [_external(key, version, standings.get(key)) for key, version in moves.items()]
         with self.database().begin() as connection:
-            decisions.record(connection, decision)
-        self.event("external_move", key, version=version, before=decision.from_version)
-        return True
+            decisions.record_many(connection, made)
+        for key, decision in zip(moves, made, strict=True):
+            self.event("external_move", key, version=decision.to_version, before=decision.from_version)
 
     def _complain(self, error: SamovarError) -> None:
         if not self._complained:
             log.warning("the journal waits", reason=str(error))
         self._complained = True
+
+
+def _explained(standing: Standing | None, version: int | None) -> bool:
+    """Whether a decision says that the alias stands there: applied, or recorded and about to be."""
+    last = standing.applied if standing is not None else None
+    if last is None and version is None:
+        return True
+    if last is not None and last.to_version == version:
+        return True
+    newest = standing.newest if standing is not None else None
+    return newest is not None and newest.verdict == "approved" and newest.applied_at is None and newest.to_version == version
+
+
+def _external(key: Key, version: int | None, standing: Standing | None) -> Decision:
+    last = standing.applied if standing is not None else None
+    now = dt.datetime.now(dt.UTC)
+    parts = [*key, str(version), last.key if last else ""]
+    return Decision(
+        key=hashlib.sha256("\0".join(["external", *parts]).encode()).hexdigest(),
+        kind="external",
+        model=key.model,
+        alias=key.alias,
+        from_version=last.to_version if last else None,
+        to_version=version,
+        verdict="approved",
+        reason="The alias was moved in the registry, not by Samovar." if version else "The alias was deleted in the registry.",
+        actor="unknown",
+        created_at=now,
+        applied_at=now,
+    )

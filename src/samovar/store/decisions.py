@@ -12,6 +12,7 @@ from samovar.store.tables import decisions
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Collection, Sequence
 
 Kind = Literal["promote", "rollback", "set", "delete", "external"]
 Verdict = Literal["approved", "rejected", "advised"]
@@ -97,6 +98,50 @@ def last_applied(connection: sa.Connection, model: str, alias: str) -> Decision 
     """Return the decision that put the alias where Samovar last saw it."""
     statement = _about(model, alias).where(decisions.c.applied_at.is_not(None))
     return query.first(connection, Decision, statement.order_by(decisions.c.applied_at.desc(), decisions.c.id.desc()))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standing:
+    """What decisions say of one alias.
+
+    Attributes:
+        applied: the decision that put it where Samovar last saw it; None when there was none.
+        newest: the decision that was made last.
+    """
+
+    applied: Decision | None
+    newest: Decision
+
+
+def standings(connection: sa.Connection, models: Collection[str]) -> dict[tuple[str, str], Standing]:
+    """Return what decisions say of every alias of these models that was ever decided about: two queries for 500 models."""
+    found: dict[tuple[str, str], Standing] = {}
+    wanted = sorted(set(models))
+    for start in range(0, len(wanted), _CHUNK):
+        some = decisions.c.model.in_(wanted[start : start + _CHUNK])
+        applied = _firsts(connection, (some, decisions.c.applied_at.is_not(None)), (decisions.c.applied_at.desc(),))
+        newest = _firsts(connection, (some,), ())
+        found |= {key: Standing(applied.get(key), decision) for key, decision in newest.items()}
+    return found
+
+
+_CHUNK = 500
+"""Models in one query: SQLite takes a few thousand values."""
+
+
+def record_many(connection: sa.Connection, made: Sequence[Decision]) -> None:
+    """Store decisions, but those whose key is known."""
+    query.insert_many(connection, decisions, [dataclasses.asdict(decision) for decision in made])
+
+
+def _firsts(
+    connection: sa.Connection, where: Sequence[sa.ColumnElement[bool]], order: Sequence[sa.ColumnElement[Any]]
+) -> dict[tuple[str, str], Decision]:
+    """Return the first decision about each alias, in an order in which the younger comes first."""
+    place = sa.func.row_number().over(partition_by=(decisions.c.model, decisions.c.alias), order_by=(*order, decisions.c.id.desc()))
+    ranked = sa.select(decisions.c.id, place.label("place")).where(*where).subquery()
+    firsts = query.select(decisions, Decision).join(ranked, ranked.c.id == decisions.c.id).where(ranked.c.place == 1)
+    return {(decision.model, decision.alias): decision for decision in query.all_(connection, Decision, firsts)}
 
 
 def _about(model: str, alias: str) -> sa.Select[Any]:

@@ -10,7 +10,7 @@ from samovar.store.tables import events
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import sqlalchemy as sa
 
@@ -52,6 +52,11 @@ def add(  # noqa: PLR0913 - the fields of an event
 def put(connection: sa.Connection, event: Event) -> None:
     """Store an event that happened at ``event.at``."""
     query.insert(connection, events, dataclasses.asdict(event))
+
+
+def put_many(connection: sa.Connection, many: Sequence[Event]) -> None:
+    """Store events in their order."""
+    query.insert_many(connection, events, [dataclasses.asdict(event) for event in many])
 
 
 def list_(  # noqa: PLR0913 - by what they are chosen
