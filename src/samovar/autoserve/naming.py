@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 
@@ -18,6 +19,7 @@ _ALIAS = re.compile(r"[a-z0-9]+")  # no dash: the last dash of a plain name then
 _HASH = re.compile(r"[0-9a-f]{8}")
 
 
+@functools.lru_cache(maxsize=1 << 16)  # asked for every endpoint in every round
 def endpoint_name(model: str, alias: str) -> str:
     """Name the endpoint of an alias as a DNS label, ``mlflow-serve-<model>-<alias>``.
 

@@ -131,7 +131,7 @@ _CHUNK = 500
 
 def record_many(connection: sa.Connection, made: Sequence[Decision]) -> None:
     """Store decisions, but those whose key is known."""
-    query.insert_many(connection, decisions, [dataclasses.asdict(decision) for decision in made])
+    query.insert_many(connection, decisions, [query.values(decision) for decision in made])
 
 
 def _firsts(

@@ -56,7 +56,7 @@ def put(connection: sa.Connection, event: Event) -> None:
 
 def put_many(connection: sa.Connection, many: Sequence[Event]) -> None:
     """Store events in their order."""
-    query.insert_many(connection, events, [dataclasses.asdict(event) for event in many])
+    query.insert_many(connection, events, [query.values(event) for event in many])
 
 
 def list_(  # noqa: PLR0913 - by what they are chosen

@@ -20,6 +20,11 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+def values(row: Any) -> dict[str, Any]:
+    """Return a row's fields by name; unlike ``dataclasses.asdict`` it copies nothing, which is most of a bulk insert's time."""
+    return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+
+
 def select(table: sa.Table, row: type[Any]) -> sa.Select[Any]:
     """Select the columns that the dataclass ``row`` has fields for."""
     return sa.select(*(table.c[field.name] for field in dataclasses.fields(row)))
