@@ -19,6 +19,11 @@ from samovar.store.database import open_database
 KEY = Key("m", "Production")
 
 
+def promotion(key, version):
+    where = {"model": "m", "alias": "Production", "from_version": None, "to_version": version}
+    return decisions.Decision(key=key, kind="promote", verdict="approved", reason="better", actor="gate", **where)
+
+
 def test_an_alias_is_served_moved_and_ended(world, load_on):
     """The three things that happen to an alias; the address stays, and no request fails across the move."""
     world.registry.now = {KEY: 1}
@@ -188,19 +193,8 @@ def test_a_move_made_elsewhere_is_recorded_once(world):
 
 def test_samovars_own_decision_is_not_recorded_again(world):
     """Neither before it is marked as applied nor after."""
-    decision = decisions.Decision(
-        key="k",
-        kind="promote",
-        model="m",
-        alias="Production",
-        from_version=None,
-        to_version=1,
-        verdict="approved",
-        reason="better",
-        actor="gate",
-    )
     with world.db.begin() as connection:
-        decisions.record(connection, decision)
+        decisions.record(connection, promotion("k", 1))
     world.registry.now = {KEY: 1}
     world.controller.step()
     with world.db.begin() as connection:
@@ -212,9 +206,12 @@ def test_samovars_own_decision_is_not_recorded_again(world):
 
 def test_a_listing_older_than_a_decision_records_no_move(world):
     """The alias was read, then moved by Samovar, then the decisions were read: nobody else moved anything."""
+    with world.db.begin() as connection:
+        decisions.record(connection, promotion("k", 2))
+        decisions.mark_applied(connection, "k")
     world.registry.now = {KEY: 2}
     world.journal.observe({KEY: 1})
-    assert world.history() == []
+    assert world.history() == [("promote", None, 2)]
 
 
 def test_without_a_database_models_are_served_and_the_record_is_made_later(world):
