@@ -18,7 +18,18 @@ _HOMES = {
     "samovar.contracts.declare": ("Answer", "Contract", "Doc", "Entity", "Key", "Log", "MaxLength", "Range", "Response", "Text"),
     "samovar.project": ("SLO", "CandidateSpec", "Drift", "Gate", "Project", "Quality", "Window"),
     "samovar.errors": ("SamovarError",),
-    "samovar.pipelines.api": ("ingest", "train", "promote", "infer", "monitor", "retrain", "rollback", "drift_inject", "ship"),
+    "samovar.pipelines.api": (
+        "ingest",
+        "train",
+        "promote",
+        "infer",
+        "monitor",
+        "retrain",
+        "rollback",
+        "drift_inject",
+        "ship",
+        "traffic",
+    ),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("kinds",)
@@ -44,6 +55,7 @@ if TYPE_CHECKING:
     from samovar.pipelines.api import retrain as retrain
     from samovar.pipelines.api import rollback as rollback
     from samovar.pipelines.api import ship as ship
+    from samovar.pipelines.api import traffic as traffic
     from samovar.pipelines.api import train as train
     from samovar.project import SLO as SLO
     from samovar.project import CandidateSpec as CandidateSpec

@@ -15,7 +15,7 @@ from samovar.project import Project
 from samovar.store.database import open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from samovar.project import Window
     from samovar.settings import Settings
@@ -122,6 +122,32 @@ def drift_inject(
         return step(ctx, found, kind, strength, seed)
 
 
+def traffic(  # noqa: PLR0913 - as the step
+    target: str | Project,
+    split: Mapping[str, int] | None = None,
+    shadow: Sequence[str] | None = None,
+    alias: str | None = None,
+    *,
+    clear: bool = False,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Share a model's traffic with its other aliases, and tell what became of it; see `samovar.pipelines.traffic.traffic`.
+
+    Args:
+        target: a project, or the name of a registered model.
+        split: percent by alias; None leaves it as it is.
+        shadow: aliases that get copies; None leaves them as they are.
+        alias: whose traffic is shared; None is the champion's.
+        clear: end both.
+        settings: the world; None reads it from the environment.
+    """
+    from samovar.pipelines.traffic import traffic as step
+
+    model, usual = _model_of(target)
+    with open_context(settings) as ctx:
+        return step(ctx, model, split=split, shadow=shadow, alias=alias or usual, clear=clear)
+
+
 def ship(*, settings: Settings | None = None) -> dict[str, Any]:
     """Put what endpoints logged into the app database; see `samovar.pipelines.ship.ship`."""
     from samovar.pipelines.ship import ship as step
@@ -150,4 +176,4 @@ def _model_of(target: str | Project) -> tuple[str, str]:
     return project.model, project.alias
 
 
-__all__ = ["drift_inject", "infer", "ingest", "monitor", "promote", "retrain", "rollback", "ship", "train"]
+__all__ = ["drift_inject", "infer", "ingest", "monitor", "promote", "retrain", "rollback", "ship", "traffic", "train"]

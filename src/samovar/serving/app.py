@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from samovar.serving.desk import Desk
     from samovar.serving.jobs import Route
     from samovar.serving.metrics import Metrics
+    from samovar.serving.traffic.sharing import Sharing
 
 
 class EndpointApp:
@@ -40,6 +41,8 @@ class EndpointApp:
         self._desk = desk
         self._make_id = make_id
         self._pages = pages(plan, config, desk.metrics)
+        plain = self._pages["/version"]
+        self._pages["/version"] = lambda: plain() if desk.traffic is None else _shared(plain(), desk.traffic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -117,6 +120,12 @@ class EndpointApp:
             asked.leave()
             raise Disconnected
         return answer.result()
+
+
+def _shared(page: Response, traffic: Sharing) -> Response:
+    """Say with whom the endpoint shares its traffic."""
+    told = {**msgspec.json.decode(page.body), "traffic": traffic.shown()}
+    return msgspec.structs.replace(page, body=msgspec.json.encode(told))
 
 
 def pages(plan: ScorerPlan, config: EndpointConfig, metrics: Metrics) -> dict[str, Callable[[], Response]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SLOTS = 10_000
-GROUPS = 256
+GROUPS = 2048
 """Parts that entities are cut into once more, apart from the slots: the counts of each tell how far rows depend on each other."""
 
 

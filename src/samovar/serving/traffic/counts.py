@@ -49,13 +49,14 @@ class Counts:
         self._drops: dict[str, Drops] = {}
         self._fallbacks: dict[str, Fallbacks] = {}
 
-    def arm(self, target: str, version: int, split: str) -> Arm:
+    def arm(self, target: str, version: int, split: str, *, sticky: bool) -> Arm:
         """Return what counts rows that ``target`` answered while the split was so."""
         role = "champion" if target == dict(self._own)["alias"] else "challenger"
         key = (target, str(version), split)
         if key not in self._arms:
             labels = (*self._own, ("version", str(version)), ("role", role), ("target", target))
-            blocks = [(SPLIT_ROWS, labels, 1), (GROUP_ROWS, (*self._own, ("split", split), ("target", target)), GROUPS)]
+            split_labels = (("split", split), ("target", target), ("sticky", "yes" if sticky else "no"))
+            blocks = [(SPLIT_ROWS, labels, 1), (GROUP_ROWS, (*self._own, *split_labels), GROUPS)]
             values, (rows, groups) = self._metrics.extend(blocks)
             self._arms[key] = Arm(values, rows, groups)
         return self._arms[key]

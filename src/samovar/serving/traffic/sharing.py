@@ -136,6 +136,11 @@ class Sharing:
     def _line(self, target: Target) -> Line:
         return Line(self._loop, target, self._opening, self.desk.config.share_seconds)
 
+    def shown(self) -> dict[str, Any]:
+        """Return what people are told of it."""
+        split = {target.alias: target.percent for target in self.policy.split}
+        return {"split": split, "shadow": [target.alias for target in self.policy.shadow], "sticky": self.sticky}
+
     # --- the split --------------------------------------------------------------------------------------------------------------
 
     def is_champions(self, request_id: bytes, headers: Mapping[bytes, bytes]) -> bool:
@@ -189,7 +194,7 @@ class Sharing:
         alias, version = self._alias, self._plan.version
         if part is not None and voice is not None and part.member is not None:
             alias, version = part.member.line.target.alias, voice.version
-        arm = self.counts.arm(alias, version, self._text)
+        arm = self.counts.arm(alias, version, self._text, sticky=self.sticky)
         for group in groups:
             arm.count(1, group)
 
