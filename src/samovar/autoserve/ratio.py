@@ -65,7 +65,7 @@ def check(answered: Sequence[float], total: Sequence[float], expected: float, co
     entities = -len(total) * math.log(max(1.0 - seen / len(total), 1.0 / len(total)))
     least = chance * sum(count * count for count in total) * seen / max(entities, seen)
     spread = max(_SPREAD * sum(value * value for value in apart), least)
-    sum_ = _unskewed(sum(apart), sum(value**3 for value in apart), spread)
+    sum_ = _unskewed(sum(apart), sum(value * value * value for value in apart), spread)
     p = min(1.0, comparisons * _mixture(sum_, spread, max(chance, 1e-6) * _HORIZON))
     return Ratio(*counted, p, "mismatch" if p < ALPHA else "as set")
 
@@ -74,8 +74,9 @@ def _unskewed(total: float, cubes: float, spread: float) -> float:
     """Return a sum as if its terms were not skewed (Hall 1992, JRSS B 54): a small share is missed more often than exceeded."""
     if spread <= 0:
         return total
-    deviations, skew = total / math.sqrt(spread), cubes / spread**1.5
-    mended = deviations + skew * deviations**2 / 3 + skew**2 * deviations**3 / 27 + skew / 6
+    deviations, skew = total / math.sqrt(spread), cubes / (spread * math.sqrt(spread))
+    bent = skew * deviations
+    mended = deviations * (1.0 + bent / 3 + bent * bent / 27) + skew / 6
     return mended * math.sqrt(spread)
 
 
