@@ -62,7 +62,7 @@ test: $(STAMP) ## Every test that needs no whole stack, with coverage
 	$(BIN)/pytest -m "not e2e" -n 2 --dist loadfile --cov --cov-report=term:skip-covered --durations=10
 
 e2e: $(STAMP) ## The whole stack: the demo, its mutations, faults
-	$(BIN)/pytest tests/e2e -m e2e --timeout 900 --durations=10
+	$(BIN)/pytest tests/e2e tests/autoserve/runtimes -m e2e --timeout 900 --durations=10
 
 accept: $(STAMP) ## Long and statistical measurements; writes docs/figures/*.json
 	$(BIN)/python benchmarks/accept.py

@@ -56,6 +56,7 @@ class FakeKubernetes:
         self.objects = {}
         self.owners = {}  # object -> {leaf path: manager}
         self.broken = {}
+        self.restarts, self.exit_code = 3, 1
         self.frozen = set()  # versions whose pods stay as they are: neither ready nor dead
         self.requests = []
         self.failing = []  # statuses that the next requests get instead of an answer
@@ -171,7 +172,7 @@ class FakeKubernetes:
     def _roll(self, name):
         deployment = self.objects["Deployment", name]
         template = deployment["spec"]["template"]
-        own = f"{name}-{hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:8]}"
+        own = f"{name}-{self._hash(template)}"
         version = int(template["metadata"]["labels"]["version"])
         count = deployment["spec"].get("replicas", 1)
         ready = version not in self.broken and version not in self.frozen
@@ -193,6 +194,10 @@ class FakeKubernetes:
         deployment["status"] = {"observedGeneration": deployment["metadata"]["generation"], "conditions": [progress]}
         self._store(("Deployment", name), deployment, "MODIFIED")
 
+    @staticmethod
+    def _hash(template):
+        return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:8]
+
     def _drop(self, replica_set):
         for child in [key for key in self.objects if key[0] in {"ReplicaSet", "Pod"} and key[1].startswith(replica_set)]:
             del self.objects[child]
@@ -208,9 +213,9 @@ class FakeKubernetes:
         plain = {"name": "endpoint", "image": "i", "imageID": "d"}
         if version not in self.broken:
             return plain | {"ready": ready, "restartCount": 0, "state": {"running": {}}}
-        ended = {"terminated": {"exitCode": 3, "message": f"starting\n{self.broken[version]}"}}
+        ended = {"terminated": {"exitCode": self.exit_code, "message": f"starting\n{self.broken[version]}"}}
         waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
-        return plain | {"ready": False, "restartCount": 3, "state": waiting, "lastState": ended}
+        return plain | {"ready": False, "restartCount": self.restarts, "state": waiting, "lastState": ended}
 
     # --- HTTP --------------------------------------------------------------------------------------------------------------------
 

@@ -74,32 +74,47 @@ def test_the_old_version_answers_until_the_new_one_does(runtime, fake):
     assert (state(runtime).serving, state(runtime).loading, state(runtime).label) == (2, None, "v2")
 
 
-def test_a_version_that_never_gets_ready_is_named_with_its_last_words_and_taken_back(runtime, fake):
+def test_a_version_that_never_gets_ready_is_taken_back_and_its_last_words_are_kept(runtime, fake):
     bring(runtime, 1)
     fake.broken[2] = "error: The model fails to load."
     bring(runtime, 2)
-    now = state(runtime)
-    assert (now.serving, now.loading, now.failed, now.reason) == (1, 2, 2, "error: The model fails to load.")
-    runtime.cancel(KEY)
-    now = state(runtime)
-    assert (now.serving, now.loading, now.failed, now.up) == (1, None, None, True)
+    for _ in range(2):
+        now = state(runtime)
+        assert (now.serving, now.loading, now.failed, now.up) == (1, None, 2, True)
+        assert (now.reason, now.failures) == ("error: The model fails to load.", 1)
+    assert fake.get("Deployment", NAME)["spec"]["template"]["metadata"]["labels"]["version"] == "1"
 
 
-def test_a_first_version_that_fails_leaves_nothing_behind(runtime, fake):
+def test_a_first_version_that_fails_leaves_no_object_behind(runtime, fake):
     fake.broken[1] = "no"
     bring(runtime, 1)
-    assert (state(runtime).serving, state(runtime).failed) == (None, 1)
-    runtime.cancel(KEY)
-    assert state(runtime) is None
+    assert (state(runtime).serving, state(runtime).failed, state(runtime).up) == (None, 1, False)
     assert fake.objects == {}
-
-
-def test_a_second_attempt_makes_new_pods_and_counts_as_another_failure(runtime, fake):
-    fake.broken[1] = "no"
+    del fake.broken[1]
     bring(runtime, 1)
-    first = state(runtime).failures
-    bring(runtime, 1, again=True)
-    assert state(runtime).failures == first + 1
+    assert (state(runtime).serving, state(runtime).failed) == (1, None)
+
+
+def test_a_pod_that_says_it_never_will_be_ready_is_believed_at_once(runtime, fake):
+    bring(runtime, 1)
+    fake.broken[2], fake.restarts, fake.exit_code = "error: untrusted", 1, 77
+    bring(runtime, 2)
+    assert state(runtime).failed == 2
+
+
+def test_a_pod_that_cannot_reach_mlflow_is_given_time(runtime, fake):
+    bring(runtime, 1)
+    fake.broken[2], fake.restarts, fake.exit_code = "error: MLflow cannot be reached", 1, 69
+    bring(runtime, 2)
+    assert (state(runtime).failed, state(runtime).loading) == (None, 2)
+
+
+def test_a_version_on_its_way_is_taken_back(runtime, fake):
+    bring(runtime, 1)
+    fake.frozen.add(2)
+    bring(runtime, 2)
+    runtime.cancel(KEY)
+    assert (state(runtime).serving, state(runtime).loading, state(runtime).failed) == (1, None, None)
 
 
 def test_the_same_order_twice_changes_nothing(runtime, fake):
@@ -182,9 +197,12 @@ def test_a_stranger_of_the_same_name_is_never_touched(runtime, fake, placement):
     theirs = manifests.deployment(Offer(KEY, 9, "v9", "o"), dataclasses.replace(placement, instance="another"), epoch=1)
     fake.put(json.loads(json.dumps(theirs)))
     assert runtime.endpoints() == {}
-    for order in (lambda: bring(runtime, 1), lambda: runtime.stop(KEY)):
-        with pytest.raises(Conflict, match="does not own"):
-            order()
+    with pytest.raises(Conflict, match="does not own"):
+        bring(runtime, 1)
+    before = fake.get("Deployment", NAME)
+    runtime.tune(KEY, Tuning(workers=2))
+    runtime.stop(KEY)
+    assert fake.get("Deployment", NAME) == before
 
 
 def test_a_cluster_without_the_gateway_api_gets_no_routes(make_runtime, fake):

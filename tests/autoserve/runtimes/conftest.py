@@ -11,15 +11,16 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import samovar_docker_harness as docker
+import samovar_kubernetes_harness as kubernetes
 import samovar_process_harness as process
 
 from samovar.autoserve.plan import Key
 
-HARNESSES = {"process": process.make, "docker": docker.make}
+HARNESSES = {"process": process.make, "docker": docker.make, "kubernetes": kubernetes.make}
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module", params=HARNESSES)
+@pytest.fixture(scope="module", params=["process", "docker", pytest.param("kubernetes", marks=pytest.mark.e2e)])
 def harness(request, logged_model, mlflow_server, tmp_path_factory):
     """A runtime's world, made once for all tests of a module."""
     made = HARNESSES[request.param](logged_model, mlflow_server, tmp_path_factory.mktemp(request.param))

@@ -43,7 +43,6 @@ class Offer(msgspec.Struct, frozen=True):
         origin: tells it from a later version of the same number.
         tuning: how it is served.
         trusted: whether a person trusted its files, which may then run code.
-        attempt: grows when a version that failed is tried again, so that its pods are made anew.
     """
 
     key: Key
@@ -52,7 +51,6 @@ class Offer(msgspec.Struct, frozen=True):
     origin: str
     tuning: Tuning = PLAIN
     trusted: bool = False
-    attempt: int = 0
 
 
 def objects(offer: Offer, placement: Placement, *, epoch: int, routes: bool) -> list[dict[str, Any]]:
@@ -143,7 +141,6 @@ def _template(offer: Offer, placement: Placement) -> dict[str, Any]:
         "label": offer.label,
         "origin": offer.origin,
         "trusted": str(offer.trusted).lower(),
-        "attempt": str(offer.attempt),
     }
     return {
         "metadata": {
@@ -200,6 +197,7 @@ def _environment(offer: Offer, placement: Placement) -> dict[str, str]:
         "SAMOVAR_HOME": "/state",
         "SAMOVAR_DRAIN_SECONDS": str(placement.drain_seconds),
         "SAMOVAR_TRUSTED": "1" if offer.trusted else "0",
+        "SAMOVAR_AUTH": "off" if placement.open_to_all else "keys",
         "LOG_FORMAT": "json",
         "TMPDIR": "/state",
     }

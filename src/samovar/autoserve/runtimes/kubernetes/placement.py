@@ -14,7 +14,9 @@ class Placement:
         image: Samovar's endpoint image.
         tracking_uri: address of MLflow as pods reach it.
         instance: name of this Samovar; only what carries it is ever changed or deleted.
-        secret: Kubernetes Secret whose keys become the pods' environment (MLflow's credentials, API keys); empty is none.
+        secret: Kubernetes Secret whose keys become the pods' environment (MLflow's credentials, ``SAMOVAR_API_KEY_HASHES``); empty
+            is none.
+        open_to_all: whether pods answer whoever reaches them, without a key.
         replicas: pods of an endpoint of which no tag says how many.
         max_replicas: how far an endpoint may grow under load; not above ``replicas`` lets none grow.
         cpu_percent: average use of the requested CPU at which another pod is added.
@@ -30,6 +32,7 @@ class Placement:
     tracking_uri: str
     instance: str = "samovar"
     secret: str = ""
+    open_to_all: bool = False
     replicas: int = 1
     max_replicas: int = 0
     cpu_percent: int = 70

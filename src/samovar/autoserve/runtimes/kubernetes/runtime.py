@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from samovar.autoserve.naming import endpoint_name
 from samovar.autoserve.origin import origin
+from samovar.autoserve.protocol import EndpointState
 from samovar.autoserve.runtimes.kubernetes import manifests, states
 from samovar.autoserve.runtimes.kubernetes.cluster import KINDS
 from samovar.autoserve.runtimes.kubernetes.manifests import ENDPOINT, Offer
 from samovar.autoserve.tuning import PLAIN
 from samovar.errors import Conflict
+from samovar.logs import get_logger
+from samovar.scoring.plan import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from samovar.autoserve.plan import Key
-    from samovar.autoserve.protocol import EndpointState
     from samovar.autoserve.runtimes.kubernetes.cluster import Cluster
     from samovar.autoserve.runtimes.kubernetes.placement import Placement
     from samovar.autoserve.tuning import Tuning
     from samovar.registry.client import Version
+
+
+log = get_logger(__name__)
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    """A version that did not come."""
+
+    key: Key
+    version: int
+    reason: str
+    count: int
+
+    def told(self, state: EndpointState | None) -> EndpointState:
+        """Return the endpoint's state with the failure in it; an endpoint that has nothing else has this."""
+        said = state if state is not None else EndpointState(*self.key, port=manifests.PORT, format=FORMAT)
+        loading = None if said.loading == self.version else said.loading
+        return msgspec.structs.replace(said, loading=loading, failed=self.version, failures=self.count, reason=self.reason)
 
 
 class KubernetesRuntime:
@@ -43,30 +64,38 @@ class KubernetesRuntime:
         self._placement = placement
         self._version = version
         self._trusted = trusted
+        self._failures: dict[Key, _Failure] = {}
 
     def endpoints(self) -> dict[Key, EndpointState]:
-        """See ``Runtime``. Three listings, however many endpoints there are."""
+        """See ``Runtime``. Three listings, however many endpoints there are. What will not come is taken back in passing."""
         labels = manifests.owned(self._placement)
         sets, pods = (_by_endpoint(self._cluster.list(kind, labels)) for kind in ("ReplicaSet", "Pod"))
-        found = {}
+        found: dict[Key, EndpointState] = {}
         for deployment in self._cluster.list("Deployment", labels):
             name = deployment["metadata"]["name"]
             seen = states.Seen(deployment, sets.get(name, []), pods.get(name, []))
-            found[states.key_of(deployment)] = states.state(seen, self._host(name))
+            state = states.state(seen, self._host(name))
+            if state.failed is not None and states.epoch_of(deployment) <= self.epoch:
+                self._give_up(states.key_of(deployment), state, seen)
+            found[states.key_of(deployment)] = state
+        for key, failure in self._failures.items():
+            found[key] = failure.told(found.get(key))
         return found
 
-    def bring(self, key: Key, version: int, *, wished: Callable[[], bool], again: bool = False) -> None:
+    def bring(self, key: Key, version: int, *, wished: Callable[[], bool], again: bool = False) -> None:  # noqa: ARG002 - nothing is kept
         """See ``Runtime``. Returns when Kubernetes has taken the order; the roll-out is seen in ``endpoints``."""
         known = self._version(key.model, version)
         trusted = self._trusted(key.model, version)
         found = self._deployment(key)
-        tuning, attempt = PLAIN, 0
-        if found is not None:
-            before = states.offer_of(found, found["spec"]["template"])
-            tuning = before.tuning
-            attempt = before.attempt + again if before.version == version else 0
+        if found is None and self._cluster.get("Deployment", endpoint_name(*key)) is not None:
+            raise Conflict(
+                f"The namespace has a Deployment {endpoint_name(*key)} that this Samovar does not own.",
+                remedy="Delete or rename it, or give Samovar another namespace.",
+            )
+        tuning = states.tuning_of(found) if found is not None else PLAIN
         if wished():
-            self._apply(Offer(key, version, known.label, origin(known), tuning, trusted, attempt), found)
+            self._failures.pop(key, None)
+            self._apply(Offer(key, version, known.label, origin(known), tuning, trusted), found)
 
     def tune(self, key: Key, tuning: Tuning) -> None:
         """See ``Runtime``."""
@@ -78,23 +107,37 @@ class KubernetesRuntime:
         self._prune(offer)
 
     def cancel(self, key: Key) -> None:
-        """See ``Runtime``. The template goes back to the version that answers; with none there is nothing to go back to."""
+        """See ``Runtime``."""
         found = self._deployment(key)
         if found is None:
             return
         sets = self._cluster.list("ReplicaSet", manifests.owned(self._placement) | {ENDPOINT: endpoint_name(*key)})
-        now = states.state(states.Seen(found, sets, []), "")
-        if now.loading is None:
-            return
-        template = states.template_of(sets, now.serving) if now.serving is not None else None
-        if template is not None:
-            self._apply(states.offer_of(found, template), found)
-        else:
-            self._remove(key)
+        seen = states.Seen(found, sets, [])
+        now = states.state(seen, "")
+        if now.loading is not None:
+            self._take_back(key, now, seen)
 
     def stop(self, key: Key) -> None:
         """See ``Runtime``."""
         if self._deployment(key) is not None:
+            self._remove(key)
+        self._failures.pop(key, None)
+
+    def _give_up(self, key: Key, state: EndpointState, seen: states.Seen) -> None:
+        """Take back a version that will not come, and remember why: its pods, which know, go with it."""
+        assert state.failed is not None
+        count = self._failures[key].count + 1 if key in self._failures else 1
+        self._failures[key] = _Failure(key, state.failed, state.reason, count)
+        log.warning("a version failed", model=key.model, alias=key.alias, version=state.failed, reason=state.reason)
+        with contextlib.suppress(Conflict):  # somebody changed it meanwhile: the next look sees what has become of it
+            self._take_back(key, state, seen)
+
+    def _take_back(self, key: Key, state: EndpointState, seen: states.Seen) -> None:
+        """Return to the version that answers; with none there is nothing to return to."""
+        template = states.template_of(seen.replica_sets, state.serving) if state.serving is not None else None
+        if template is not None:
+            self._apply(states.offer_of(seen.deployment, template), seen.deployment)
+        else:
             self._remove(key)
 
     def _remove(self, key: Key) -> None:
@@ -131,17 +174,12 @@ class KubernetesRuntime:
             self._cluster.apply(one, seen=known)
 
     def _deployment(self, key: Key) -> dict[str, Any] | None:
-        """Return the endpoint's Deployment; raises ``Conflict`` when it is not ours to change."""
+        """Return the endpoint's Deployment if it is ours; raises ``Conflict`` when a younger controller has changed it."""
         found = self._cluster.get("Deployment", endpoint_name(*key))
-        if found is None:
+        if found is None or not self._ours(found) or states.key_of(found) != key:
             return None
-        if not self._ours(found) or states.key_of(found) != key:
-            raise Conflict(
-                f"The namespace has a Deployment {endpoint_name(*key)} that this Samovar does not own.",
-                remedy="Delete or rename it, or give Samovar another namespace.",
-            )
         if states.epoch_of(found) > self.epoch:
-            raise Conflict("A controller with a younger lease has spoken.", remedy="Stop this controller.")
+            raise Conflict("A controller with a younger lease gives the orders here.", remedy="Stop this controller.")
         return found
 
     def _host(self, name: str) -> str:

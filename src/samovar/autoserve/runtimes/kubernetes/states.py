@@ -9,6 +9,7 @@ import msgspec
 from samovar.autoserve.plan import Key
 from samovar.autoserve.protocol import EndpointState
 from samovar.autoserve.runtimes.kubernetes.manifests import NOTE, PORT, VERSION, Offer
+from samovar.autoserve.standalone import codes
 from samovar.autoserve.tuning import PLAIN, Tuning
 from samovar.scoring.plan import FORMAT
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 CRASHES = 3
 """Restarts of a pod that never answered after which its version counts as failed, long before Kubernetes' own deadline."""
+
+FINAL = frozenset({codes.WRONG_SETTINGS, codes.MODEL_FAILS, codes.NOT_FOUND, codes.UNTRUSTED})
+"""How an endpoint ends that will end so again."""
 
 _WORDS = 500
 
@@ -61,7 +65,6 @@ def offer_of(deployment: Mapping[str, Any], template: Mapping[str, Any]) -> Offe
         note(template, "origin"),
         tuning_of(deployment),
         note(template, "trusted") == "true",
-        int(note(template, "attempt", "0")),
     )
 
 
@@ -85,7 +88,7 @@ def state(seen: Seen, host: str) -> EndpointState:
         up=serving is not None and ready.get(serving, 0) > 0,
         loading=None if complete or serving == wanted else wanted,
         failed=wanted if failed is not None else None,
-        failures=0 if failed is None else 1 + int(note(seen.deployment["spec"]["template"], "attempt", "0")),
+        failures=0 if failed is None else 1,
         reason=failed or "",
         restarts=sum(_restarts(pod) for pod in seen.pods),
         format=FORMAT,
@@ -126,16 +129,16 @@ def _serving(seen: Seen, wanted: int, ready: Mapping[int, int], *, complete: boo
 
 
 def template_of(replica_sets: Iterable[Mapping[str, Any]], version: int) -> Mapping[str, Any] | None:
-    """Return the youngest pod template of a version."""
-    of_version = [one for one in replica_sets if note(one["spec"]["template"], "version", "0") == str(version)]
-    youngest = max(of_version, key=lambda one: int(note(one["spec"]["template"], "attempt", "0")), default=None)
-    return youngest["spec"]["template"] if youngest is not None else None
+    """Return the pod template of a version that is still there."""
+    return next(
+        (one["spec"]["template"] for one in replica_sets if note(one["spec"]["template"], "version", "0") == str(version)), None
+    )
 
 
 def _failure(seen: Seen, wanted: int) -> str | None:
     """Return why the version on its way will not come, None while it may."""
     for pod in seen.pods:
-        if (pod["metadata"].get("labels") or {}).get(VERSION) == str(wanted) and _restarts(pod) >= CRASHES and not _is_ready(pod):
+        if (pod["metadata"].get("labels") or {}).get(VERSION) == str(wanted) and not _is_ready(pod) and _hopeless(pod):
             return _last_words(pod) or "Its container keeps ending."
     for one in (seen.deployment.get("status") or {}).get("conditions") or ():
         if one["type"] == "Progressing" and one["status"] == "False":
@@ -153,6 +156,14 @@ def _restarts(pod: Mapping[str, Any]) -> int:
 
 def _is_ready(pod: Mapping[str, Any]) -> bool:
     return all(one.get("ready") for one in _containers(pod))
+
+
+def _hopeless(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod that is not ready has said that it never will be, or has ended too often."""
+    ends = {
+        (one.get(where) or {}).get("terminated", {}).get("exitCode") for one in _containers(pod) for where in ("state", "lastState")
+    }
+    return _restarts(pod) >= CRASHES or bool(ends & FINAL)
 
 
 def _last_words(pod: Mapping[str, Any]) -> str:
