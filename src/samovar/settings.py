@@ -192,6 +192,8 @@ class Settings(BaseSettings):
     """Namespace of the endpoints."""
     kubernetes_secret: str = Field("", validation_alias=_env("SAMOVAR_KUBERNETES_SECRET"))
     """Secret whose keys become the pods' environment: MLflow's credentials, ``SAMOVAR_API_KEY_HASHES``. Empty: none."""
+    kubernetes_max_replicas: int = Field(0, ge=0, le=1000, validation_alias=_env("SAMOVAR_KUBERNETES_MAX_REPLICAS"))
+    """Pods that an endpoint may grow to under load. Default: it does not grow; more than ``workers`` makes an autoscaler."""
     kubernetes_gateway: str = Field("", validation_alias=_env("SAMOVAR_KUBERNETES_GATEWAY"))
     """``namespace/name`` of the Gateway whose routes lead to endpoints. Empty: no routes are made."""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from samovar import settings as settings_module
 from samovar.autoserve import lease as lease_module
-from samovar.autoserve.lease import StoredLease, boot_seconds
+from samovar.autoserve.lease import DatabasePlace, HeldLease, boot_seconds
 from samovar.errors import StoreUnavailable
 from samovar.store import claimants, leases
 from samovar.store.database import open_database
@@ -57,7 +57,7 @@ class Hosts:
     def controller(self, *, rate=1.0, offset=0.0, **options):
         number = len(self.leases)
         clock = lambda: offset + self.now * rate  # noqa: E731 - one clock a host
-        made = StoredLease(self.database, "world", SECONDS, holder=f"host-{number}:1:2", clock=clock, **options)
+        made = HeldLease(DatabasePlace(self.database), "world", SECONDS, holder=f"host-{number}:1:2", clock=clock, **options)
         self.leases.append(made)
         return made
 

@@ -8,7 +8,7 @@ from samovar import settings as settings_module
 from samovar.autoserve import memory, protocol
 from samovar.autoserve.controller import Controller
 from samovar.autoserve.journal import Journal
-from samovar.autoserve.lease import StoredLease
+from samovar.autoserve.lease import DatabasePlace, HeldLease
 from samovar.autoserve.plan import Key
 from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.autoserve.runtimes.process.runtime import ProcessRuntime
@@ -48,7 +48,7 @@ class Two:
         link = AgentLink(self.agent.run_dir)
         journal = Journal(lambda: open_database(self.settings), self.registry.current)
         holder = f"host-{len(self.made)}:1:2"
-        lease = StoredLease(journal.database, "world", 15.0, holder=holder, clock=lambda: self.now)
+        lease = HeldLease(DatabasePlace(journal.database), "world", 15.0, holder=holder, clock=lambda: self.now)
         delivery = Bringing(link, self.fake_plan)
         controller = Controller(self.registry, ProcessRuntime(link, delivery), journal, lease=lease, clock=lambda: self.now)
         self.made.append((controller, lease, delivery))

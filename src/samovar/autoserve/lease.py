@@ -1,7 +1,7 @@
 """Which of several controllers acts: the one that holds the lease. The others stand by.
 
-``Lease`` is the port; ``StoredLease`` keeps it in the app database. It is never trusted alone: every order to a runtime carries the
-lease's epoch, and an agent refuses an older one than it has heard.
+``Lease`` is the port, ``HeldLease`` the rules, and a ``Place`` is where the lease is written: the app database, or the cluster that
+it is about. It is never trusted alone: every order to a runtime carries the lease's epoch, and an older one is refused.
 """
 
 from __future__ import annotations
@@ -82,11 +82,65 @@ def boot_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class StoredLease:
-    """A lease in the app database.
+class Place(Protocol):
+    """Where a lease is written. Every method raises ``SamovarError`` while the place cannot be used; see `samovar.store.leases`."""
+
+    def local(self) -> bool:
+        """Whether nobody but processes of this host can write here."""
+
+    def get(self, name: str) -> leases.Lease | None:
+        """Return the lease; None when nobody ever held it."""
+
+    def take(self, name: str, holder: str, seconds: float, seen: leases.Lease | None) -> leases.Lease | None:
+        """Take the lease if it is still as it was ``seen``; None when it is not."""
+
+    def renew(self, lease: leases.Lease) -> bool:
+        """Say that the holder still acts; False when it has lost the lease."""
+
+    def release(self, lease: leases.Lease) -> None:
+        """Give it back."""
+
+
+class DatabasePlace:
+    """The app database as a place for leases.
 
     Args:
         database: opens the database; raises ``SamovarError`` while it cannot be used.
+    """
+
+    def __init__(self, database: Callable[[], Database]) -> None:
+        self._database = database
+
+    def local(self) -> bool:
+        """See ``Place``."""
+        return self._database().local
+
+    def get(self, name: str) -> leases.Lease | None:
+        """See ``Place``."""
+        with self._database().read() as connection:
+            return leases.get(connection, name)
+
+    def take(self, name: str, holder: str, seconds: float, seen: leases.Lease | None) -> leases.Lease | None:
+        """See ``Place``."""
+        with self._database().begin() as connection:
+            return leases.take(connection, name, holder, seconds, seen)
+
+    def renew(self, lease: leases.Lease) -> bool:
+        """See ``Place``."""
+        with self._database().begin() as connection:
+            return leases.renew(connection, lease)
+
+    def release(self, lease: leases.Lease) -> None:
+        """See ``Place``."""
+        with self._database().begin() as connection:
+            leases.release(connection, lease)
+
+
+class HeldLease:
+    """A lease and the rules by which it is taken, kept and lost.
+
+    Args:
+        place: where it is written.
         name: what the lease is about: one world that two controllers must not both change.
         seconds: how long it lasts without a renewal.
         holder: who asks, see `samovar.store.claimants`.
@@ -95,14 +149,14 @@ class StoredLease:
 
     def __init__(
         self,
-        database: Callable[[], Database],
+        place: Place,
         name: str,
         seconds: float,
         *,
         holder: str | None = None,
         clock: Callable[[], float] = boot_seconds,
     ) -> None:
-        self._database = database
+        self._place = place
         self._name = name
         self._seconds = seconds
         self._holder = holder or claimants.myself()
@@ -131,14 +185,11 @@ class StoredLease:
         """See ``Lease``."""
         began = self._clock()
         try:
-            database = self._database()
             mine = self._mine
             if mine is None:
-                self._try(database, began)
+                self._try(began)
             else:
-                with database.begin() as connection:
-                    kept = leases.renew(connection, mine)
-                self._keep(mine, began) if kept else self._lose("Another controller took over.")
+                self._keep(mine, began) if self._place.renew(mine) else self._lose("Another controller took over.")
         except SamovarError as error:
             self._trouble(str(error))
         return self._seconds / RENEWALS if self._mine is not None else min(LOOK_SECONDS, self._seconds / RENEWALS)
@@ -159,23 +210,20 @@ class StoredLease:
         if mine is None:
             return
         try:
-            with self._database().begin() as connection:
-                leases.release(connection, mine)
+            self._place.release(mine)
         except SamovarError as error:
             log.warning("the lease is left to expire", reason=str(error))
 
-    def _try(self, database: Database, began: float) -> None:
-        with database.read() as connection:
-            found = leases.get(connection, self._name)
+    def _try(self, began: float) -> None:
+        found = self._place.get(self._name)
         if found is not None and found.epoch == self._shunned:
             return  # refused, and nobody has held it since: taking it again would only be refused again
         if not self._free(found):
             self._reason = f"{found.holder if found else 'Nobody'} holds the lease."
             return
-        with database.begin() as connection:
-            taken = leases.take(connection, self._name, self._holder, self._seconds, found)
+        taken = self._place.take(self._name, self._holder, self._seconds, found)
         if taken is not None:
-            self._local = database.local
+            self._local = self._place.local()
             self._keep(taken, began)
             log.info("this controller acts from now on", epoch=taken.epoch, after=found.holder if found else "")
 

@@ -28,7 +28,7 @@ from samovar.autoserve.environments.shelf import Shelf
 from samovar.autoserve.gateway import program as gateway
 from samovar.autoserve.gateway.writer import RoutesWriter
 from samovar.autoserve.journal import Journal
-from samovar.autoserve.lease import StoredLease, keep
+from samovar.autoserve.lease import HeldLease, keep
 from samovar.autoserve.metrics.controller import ControllerMetrics
 from samovar.autoserve.runtimes import choose
 from samovar.autoserve.runtimes.process.delivery import Delivery
@@ -80,7 +80,7 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal, Lease]:
     registries = Registries(settings)
     journal = Journal(lambda: open_database(settings), registries.current)
     runtime, shelf = _runtime(settings, registries, journal)
-    lease = StoredLease(journal.database, _world(settings), settings.lease_seconds)
+    lease = HeldLease(choose.lease_place(settings, journal.database), _world(settings), settings.lease_seconds)
     controller = Controller(registries, runtime, journal, lease=lease, builders=settings.builders)
     if shelf is not None:
         shelf.on_done = controller.prepared

@@ -46,13 +46,18 @@ def get(connection: sa.Connection, name: str) -> Lease | None:
     return query.first(connection, Lease, query.select(leases, Lease).where(leases.c.name == name))
 
 
+def next_epoch(seen: Lease | None) -> int:
+    """Return the number of a new holding: after every earlier one, also of a lease that was lost with all that knew of it."""
+    return max(int(time.time()), seen.epoch + 1 if seen else 1)
+
+
 def take(connection: sa.Connection, name: str, holder: str, seconds: float, seen: Lease | None) -> Lease | None:
     """Take a lease that is still as it was ``seen``.
 
     Returns:
         The lease with its new epoch; None when somebody renewed it or was faster.
     """
-    taken = Lease(name, holder, max(int(time.time()), seen.epoch + 1 if seen else 1), 0, seconds)
+    taken = Lease(name, holder, next_epoch(seen), 0, seconds)
     if seen is None:
         return taken if query.insert(connection, leases, dataclasses.asdict(taken)) else None
     statement = sa.update(leases).where(

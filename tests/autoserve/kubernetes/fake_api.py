@@ -239,6 +239,11 @@ class FakeKubernetes:
             return found
         if method == "DELETE":
             return self.delete(kind, name)
+        if method == "POST":
+            with self.lock:
+                if (kind, body["metadata"]["name"]) in self.objects:
+                    raise Refused(409, "AlreadyExists", f'{plural} "{body["metadata"]["name"]}" already exists')
+                return self.apply(kind, body["metadata"]["name"], body, query.get("fieldManager", "create"), force=False)
         return self.apply(kind, name, body, manager_query["fieldManager"], force=manager_query.get("force") == "true")
 
     def _list(self, api, kind, query):
@@ -281,7 +286,7 @@ class FakeKubernetes:
                     self._send(refused.code, refused.body())
                 return None
 
-            do_GET = do_PATCH = do_DELETE = _do  # noqa: N815 - names that the base class looks for
+            do_GET = do_PATCH = do_POST = do_DELETE = _do  # noqa: N815 - names that the base class looks for
 
             def _send(self, code, found):
                 content = json.dumps(found).encode()

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from samovar import addresses
+from samovar.autoserve.lease import DatabasePlace
 from samovar.errors import SettingsError
 from samovar.settings import variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from samovar.autoserve.lease import Place
     from samovar.autoserve.runtimes.base import Runtime
     from samovar.autoserve.runtimes.docker.recipe import Placement
     from samovar.registry.client import Registry, Version
     from samovar.settings import Settings
+    from samovar.store.database import Database
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
@@ -66,6 +69,20 @@ def world(settings: Settings) -> str:
     if settings.runtime == "kubernetes":
         return f"kubernetes {settings.kubeconfig} {settings.kubernetes_namespace} {settings.instance}"
     return ""
+
+
+def lease_place(settings: Settings, database: Callable[[], Database]) -> Place:
+    """Return where controllers that must not both act write their lease: a cluster keeps it itself.
+
+    Raises:
+        SettingsError: no cluster is configured.
+    """
+    if settings.runtime != "kubernetes":
+        return DatabasePlace(database)
+    from samovar.autoserve.runtimes.kubernetes.cluster import connect  # noqa: PLC0415 - only where pods run
+    from samovar.autoserve.runtimes.kubernetes.lease import ClusterPlace  # noqa: PLC0415
+
+    return ClusterPlace(connect(settings.kubeconfig, settings.kubernetes_namespace))
 
 
 def tracking_uri(settings: Settings) -> str:
@@ -162,6 +179,9 @@ def _kubernetes(settings: Settings, version: Callable[[str, int], Version], trus
         tracking_uri=tracking_uri(settings),
         instance=settings.instance,
         secret=settings.kubernetes_secret,
+        open_to_all=settings.auth == "off",
+        replicas=settings.workers,
+        max_replicas=settings.kubernetes_max_replicas,
         gateway=settings.kubernetes_gateway,
         drain_seconds=int(settings.drain_seconds),
     )

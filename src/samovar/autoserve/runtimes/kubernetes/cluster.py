@@ -29,6 +29,7 @@ _WHERE = {
     "ReplicaSet": "lightkube.resources.apps_v1",
     "Pod": "lightkube.resources.core_v1",
     "Service": "lightkube.resources.core_v1",
+    "Lease": "lightkube.resources.coordination_v1",
     "PodDisruptionBudget": "lightkube.resources.policy_v1",
     "HorizontalPodAutoscaler": "lightkube.resources.autoscaling_v2",
 }
@@ -69,6 +70,11 @@ class Cluster:
             self._client.patch(
                 resource, name, body, namespace=self._namespace, patch_type=PatchType.APPLY, field_manager=MANAGER, force=True
             )
+
+    def create(self, manifest: dict[str, Any]) -> None:
+        """Make an object; raises ``Conflict`` when there is one of its name."""
+        with _translated():
+            self._client.create(_resource(manifest["kind"]).from_dict(manifest), namespace=self._namespace)
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """Return one object, None when there is none."""
