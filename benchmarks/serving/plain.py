@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from benchmarks.serving import bodies
-from benchmarks.serving.servers import HOST, Program, Target, free_port
+from benchmarks.serving.servers import HOST, OneProgram, Program, Target, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ def build_plan(folder: Path, model: str, plan: Path, env: Mapping[str, str]) -> 
     return seconds
 
 
-class Plain:
+class Plain(OneProgram):
     """`python -m samovar.serving PLAN`."""
 
     name = "samovar"
@@ -54,15 +54,3 @@ class Plain:
         """See `Server`."""
         route = ("/invocations", bodies.split)
         return Target(f"{HOST}:{self.port}", route, route, lambda answer: list(answer["predictions"]))
-
-    def answering(self, model: str) -> set[int]:
-        """See `Server`."""
-        return self.everyone(model)
-
-    def everyone(self, model: str) -> set[int]:  # noqa: ARG002
-        """See `Server`."""
-        return self.program.tree()
-
-    def stop(self) -> None:
-        """See `Server`."""
-        self.program.stop()

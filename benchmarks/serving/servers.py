@@ -155,7 +155,25 @@ def registry(interpreter: str, folder: Path, core: frozenset[int]) -> tuple[Prog
     return program, f"http://{HOST}:{port}"
 
 
-class MlflowServe:
+class OneProgram:
+    """A server that is one program for one model."""
+
+    program: Program
+
+    def answering(self, model: str) -> set[int]:
+        """See `Server`."""
+        return self.everyone(model)
+
+    def everyone(self, model: str) -> set[int]:  # noqa: ARG002
+        """See `Server`."""
+        return self.program.tree()
+
+    def stop(self) -> None:
+        """See `Server`."""
+        self.program.stop()
+
+
+class MlflowServe(OneProgram):
     """`mlflow models serve`, one worker, in an environment of its own.
 
     With uvloop and httptools, which uvicorn documents as its fast set-up and takes when they are installed, and without the
@@ -177,20 +195,8 @@ class MlflowServe:
         route = ("/invocations", bodies.split)
         return Target(f"{HOST}:{self.port}", route, route, lambda answer: list(answer["predictions"]))
 
-    def answering(self, model: str) -> set[int]:
-        """See `Server`."""
-        return self.everyone(model)
 
-    def everyone(self, model: str) -> set[int]:  # noqa: ARG002
-        """See `Server`."""
-        return self.program.tree()
-
-    def stop(self) -> None:
-        """See `Server`."""
-        self.program.stop()
-
-
-class FastApi:
+class FastApi(OneProgram):
     """`fastapi_app.py` under uvicorn with uvloop and httptools, one worker, no access log."""
 
     name = "fastapi"
@@ -204,18 +210,6 @@ class FastApi:
     def target(self, model: str) -> Target:  # noqa: ARG002 - one server, one model
         """See `Server`."""
         return Target(f"{HOST}:{self.port}", ("/predict", bodies.record), ("/batch", bodies.table), _written_by_hand)
-
-    def answering(self, model: str) -> set[int]:
-        """See `Server`."""
-        return self.everyone(model)
-
-    def everyone(self, model: str) -> set[int]:  # noqa: ARG002
-        """See `Server`."""
-        return self.program.tree()
-
-    def stop(self) -> None:
-        """See `Server`."""
-        self.program.stop()
 
 
 def _written_by_hand(answer: Any) -> list[Any]:

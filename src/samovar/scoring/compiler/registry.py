@@ -61,11 +61,6 @@ def lower_predict(step: Any, value: Value, draft: Draft) -> None:
     rule(step, value, draft)
 
 
-def has_transform(step: Any) -> bool:
-    """Tell whether there is a rule for a transformer."""
-    return _name(step) in _TRANSFORMS
-
-
 def _rule(table: dict[str, Any], step: Any) -> Any:
     try:
         return table[_name(step)]
@@ -97,8 +92,3 @@ _ROUTERS = frozenset(
 
 def _name(step: Any) -> str:
     return f"{type(step).__module__}.{type(step).__qualname__}"
-
-
-def covered() -> tuple[list[str], list[str]]:
-    """Return the classes with rules: transformers and predictors, sorted."""
-    return sorted(_TRANSFORMS), sorted(_PREDICTS)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from samovar.errors import ModelError
+from samovar.scoring import columns as taken
 from samovar.scoring.engine import Scores
 
 if TYPE_CHECKING:
@@ -155,9 +156,7 @@ class CompiledEngine:
 
     def score(self, rows: Any, params: Mapping[str, Any] | None = None) -> Scores:  # noqa: ARG002 - scikit-learn takes none
         """See `samovar.scoring.engine.Engine`."""
-        present = rows.keys() if isinstance(rows, dict) else set(rows.columns)
-        count = len(next(iter(rows.values()))) if isinstance(rows, dict) else len(rows)
-        return self.columns([_plain(rows[name]) if name in present else [None] * count for name in self._names])
+        return self.columns(taken.named(rows, self._names))
 
     def columns(self, columns: Sequence[Any]) -> Scores:
         """Score columns in the signature's order."""
@@ -167,13 +166,6 @@ class CompiledEngine:
         answers = [self._runner.row(values) for values in zip(*columns, strict=True)]
         shares = None if self.classes == () else np.array([row for _, row in answers])
         return Scores([label for label, _ in answers], shares)
-
-
-def _plain(column: Any) -> Any:
-    if isinstance(column, list | tuple):
-        return column
-    values = column.to_list() if hasattr(column, "to_list") else column.tolist()
-    return [None if value is None or value != value else value for value in values]  # noqa: PLR0124 - NaN
 
 
 def open_plan(plan: ScorerPlan) -> CompiledEngine:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from samovar.errors import ModelError
+from samovar.scoring import columns
 from samovar.scoring.forms.kinds import inputs_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Tables:
         self._index = pd.Index(self.names, dtype="str") if self._named else pd.RangeIndex(len(self.names))
         self._flat = set(self._types) == {"double"}
 
-    def of_columns(self, columns: Sequence[Any]) -> Any:
+    def of_columns(self, values: Sequence[Any]) -> Any:
         """Return the model's input for n values of each column, in the signature's order, null as None.
 
         Raises:
@@ -45,10 +45,10 @@ class Tables:
         if not self.names:
             raise ModelError("The model has no signature with columns.", remedy="Log the model with a signature.")
         if self._dtype is not None:
-            return np.ascontiguousarray(np.array(columns, dtype=self._dtype).T)
+            return np.ascontiguousarray(np.array(values, dtype=self._dtype).T)
         if self._flat:  # one block, as pandas would hold it
-            return pd.DataFrame(np.array(columns, dtype=np.float64).T, columns=self._index, copy=False)
-        made = {k: _column(values, kind) for k, (values, kind) in enumerate(zip(columns, self._types, strict=True))}
+            return pd.DataFrame(np.array(values, dtype=np.float64).T, columns=self._index, copy=False)
+        made = {k: _column(column, kind) for k, (column, kind) in enumerate(zip(values, self._types, strict=True))}
         frame = pd.DataFrame(made, copy=False)
         frame.columns = self._index
         return frame
@@ -60,18 +60,11 @@ class Tables:
             rows: columns by name.
             fill: whether a column that is not there is null; else the model sees a frame without it.
         """
-        present = set(rows) if isinstance(rows, Mapping) else set(rows.columns)
-        count = len(next(iter(rows.values()))) if isinstance(rows, Mapping) else len(rows)
+        present = columns.given(rows)
         if fill or present >= set(self.names):
-            return self.of_columns([_list(rows[name]) if name in present else [None] * count for name in self.names])
+            return self.of_columns(columns.named(rows, self.names))
         kinds = zip(self.names, self._types, strict=True)
-        return pd.DataFrame({name: _column(_list(rows[name]), kind) for name, kind in kinds if name in present})
-
-
-def _list(column: Any) -> list[Any]:
-    """Return a column as builtin values, null as None."""
-    values = column if isinstance(column, list | tuple) else column.to_list() if hasattr(column, "to_list") else list(column)
-    return [None if value is None or value != value else value for value in values]  # noqa: PLR0124 - NaN, NaT
+        return pd.DataFrame({name: _column(columns.plain(rows[name]), kind) for name, kind in kinds if name in present})
 
 
 def _column(values: Any, kind: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from samovar.scoring.ops import AnyOp
     from samovar.scoring.program import Program
@@ -35,7 +35,7 @@ class Editor:
 
     def maker(self, number: int) -> AnyOp | None:
         """Return the node that makes a value; None for a column."""
-        return self.nodes[number - self._first] if number >= self._first else None
+        return maker(self.nodes, self._first, number)
 
     def alone(self, number: int) -> bool:
         """Tell whether at most one node reads a value, so that folding it in costs nothing twice."""
@@ -53,6 +53,17 @@ class Editor:
             new[index] = rewrite(self, moved)
             through = new[index] in moved.inputs  # the node is left out: its readers read what it read
             self._readers[new[index]] += readers[index] - through
-        shares = None if answer.probabilities is None else new[answer.probabilities]
-        moved_answer = msgspec.structs.replace(answer, label=new[answer.label], probabilities=shares)
-        return msgspec.structs.replace(program, nodes=tuple(self.nodes), answer=moved_answer)
+        return renumbered(program, self.nodes, new)
+
+
+def maker(nodes: Sequence[AnyOp], columns: int, number: int) -> AnyOp | None:
+    """Return the node that makes a value of a program with so many columns; None for a column."""
+    return nodes[number - columns] if number >= columns else None
+
+
+def renumbered(program: Program, nodes: Sequence[AnyOp], new: Mapping[int, int]) -> Program:
+    """Return the program with other nodes, and an answer that reads what ``new`` says of the old numbers."""
+    answer = program.answer
+    shares = None if answer.probabilities is None else new[answer.probabilities]
+    moved = msgspec.structs.replace(answer, label=new[answer.label], probabilities=shares)
+    return msgspec.structs.replace(program, nodes=tuple(nodes), answer=moved)

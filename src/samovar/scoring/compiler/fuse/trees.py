@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from samovar.scoring.compiler.fuse.edit import maker
 from samovar.scoring.ops.columns import Concat, Gather, Pick, Select
 from samovar.scoring.ops.encode import OneHot, Ordinal, lookup
 from samovar.scoring.ops.forest import Whole, part_width
 from samovar.scoring.ops.trees import Trees
 
 if TYPE_CHECKING:
-    from samovar.scoring.ops.base import Op
     from samovar.scoring.ops.forest import Part
     from samovar.scoring.program import Program
 
@@ -41,7 +41,7 @@ def _near(program: Program, trees: Trees) -> Trees:
 
 def _sources(program: Program, number: int) -> list[tuple[int, Part | None]]:
     """Return the values that a value is made of, side by side, each with how it is read; None where it is read as it is."""
-    node = _maker(program, number)
+    node = maker(program.nodes, len(program.columns), number)
     match node:
         case Concat():
             return list(chain.from_iterable(_sources(program, inner) for inner in node.inputs))
@@ -54,11 +54,6 @@ def _sources(program: Program, number: int) -> list[tuple[int, Part | None]]:
             return [(number, node)]
         case _:
             return [(number, None)]
-
-
-def _maker(program: Program, number: int) -> Op | None:
-    first = len(program.columns)
-    return program.nodes[number - first] if number >= first else None
 
 
 def _singles(program: Program, number: int) -> list[Gather | Ordinal] | None:
@@ -76,7 +71,7 @@ def _singles(program: Program, number: int) -> list[Gather | Ordinal] | None:
 
 def _through(program: Program, node: Ordinal) -> Ordinal:
     """Return an encoder that reads the column itself, when it reads a position that a column or another encoder made."""
-    pick = _maker(program, node.inputs[0])
+    pick = maker(program.nodes, len(program.columns), node.inputs[0])
     single = _singles(program, pick.inputs[0]) if isinstance(pick, Pick) else None
     if single is None or not isinstance(pick, Pick):
         return node

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from samovar.scoring.compiler.fuse.edit import renumbered
+
 if TYPE_CHECKING:
     from samovar.scoring.program import Program
 
@@ -25,8 +27,4 @@ def drop(program: Program) -> Program:
         msgspec.structs.replace(program.nodes[old], inputs=tuple(new[number] for number in program.nodes[old].inputs))
         for old in kept
     ]
-    answer = program.answer
-    shares = None if answer.probabilities is None else new[answer.probabilities]
-    return msgspec.structs.replace(
-        program, nodes=tuple(nodes), answer=msgspec.structs.replace(answer, label=new[answer.label], probabilities=shares)
-    )
+    return renumbered(program, nodes, new)
