@@ -36,6 +36,9 @@ class FakeServer:
     def follow(self, policy):
         self.policy = policy
 
+    def is_stuck(self):
+        return self.behaves("sticks")
+
     def behaves(self, how):
         return how in self.plan.files
 

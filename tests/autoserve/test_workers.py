@@ -98,6 +98,14 @@ def test_a_worker_that_hangs_is_replaced(new_agent, fake_plan, get):
     assert agent.serving(1).restarts == 1
 
 
+def test_a_worker_whose_model_does_not_come_back_is_replaced(new_agent, fake_plan, eventually):
+    """Its loop turns and its probes answer, but nobody gets a prediction of it."""
+    agent = new_agent(**{"hang-seconds": 2}).start()
+    agent.serve(fake_plan(version=1, sticks=""))
+    before = agent.serving(1)
+    eventually(lambda: not Path(f"/proc/{before.pid}").exists(), 20, "the worker gone")
+
+
 def test_a_worker_that_hung_while_there_was_no_agent_gives_its_port_back(new_agent, fake_plan, get, eventually):
     """It cannot call the next agent, which ends it as soon as its silence is long enough."""
     agent = new_agent(**{"hang-seconds": 4}).start()

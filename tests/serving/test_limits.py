@@ -147,6 +147,27 @@ def test_refusals_are_counted(serve, plans):
     assert counted.endswith(" 1")
 
 
+def errors(endpoint, route, kind):
+    """Return how many refusals of a kind the metrics show for a route."""
+    (counted,) = [
+        line.rpartition(" ")[2]
+        for line in endpoint.client.get("/metrics").text.splitlines()
+        if line.startswith("samovar_errors_total") and f'endpoint="{route}"' in line and f'kind="{kind}"' in line
+    ]
+    return float(counted)
+
+
+def test_refusals_beside_the_scoring_routes_are_counted_too(serve, plans):
+    """Of pages, and of what asked for nothing that one could tell."""
+    endpoint = serve(plans["payments"])
+    assert endpoint.client.get("/nowhere").status_code == 404
+    assert endpoint.client.post("/ping").status_code == 405
+    with line_to(endpoint.port) as line:
+        line.sendall(b"no HTTP at all\r\n\r\n")
+        assert status(said(line)) == 400
+    assert [errors(endpoint, "other", kind) for kind in ("not_found", "method_not_allowed", "malformed")] == [1, 1, 1]
+
+
 # --- headers -------------------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +242,21 @@ def test_a_slow_sender_is_told_408(serve, plans, start, more):
     assert status(answer) == 408
     assert 0.3 < time.monotonic() - began < 5
     assert endpoint.client.post("/predict", json=ROW).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/payments/infer"])
+def test_a_slow_sender_on_the_short_way_is_told_in_the_words_of_its_route_and_counted(serve, plans, path):
+    """Its head was plain, so that it was held and never parsed."""
+    endpoint = serve(plans["payments"], body_seconds=0.4)
+    (route,) = [route for route in endpoint.server._desk.routes.values() if route.path == path]
+    head = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n" % path.encode()
+    with line_to(endpoint.port) as line:
+        line.sendall(head + b"x-request-id: mine\r\ncontent-length: 70\r\n\r\n{")
+        answer = said(line)
+    assert status(answer) == 408
+    assert b"x-request-id: mine\r\n" in answer
+    assert set(json.loads(answer.partition(b"\r\n\r\n")[2])) == ({"error"} if "v2" in path else {"error_code", "message"})
+    assert errors(endpoint, route.name, "slow_client") == 1
 
 
 def test_a_slow_model_is_no_slow_sender(serve, slow):

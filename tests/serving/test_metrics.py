@@ -37,7 +37,7 @@ def test_the_promised_ratio_has_the_same_labels_on_both_sides(serve, plans):
     series = scrape(serve(plans["payments"]).client)
     errors, requests = total(series, "api_errors_total"), total(series, "api_request_duration_seconds_count")
     assert errors.keys() == requests.keys()
-    assert len(errors) == 4  # a series for each route
+    assert len(errors) == 5  # a series for each route, and one for what asked for none
     assert set(errors.values()) == set(requests.values()) == {0.0}
     for name in errors:
         assert 'model="payments"' in name

@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 
 import pytest
 
@@ -147,3 +148,29 @@ def test_probes_are_answered_while_the_model_thinks(serve, slow):
     slow.go.set()
     asking.join(10)
     assert answers == [200]
+
+
+def test_a_model_that_does_not_come_back_makes_the_endpoint_say_so(serve, slow):
+    """After its time, and no longer than it takes: whoever watches can send requests elsewhere, and replace it."""
+    endpoint = serve(slow.plan, stuck_seconds=0.3)
+    waiting = threading.Thread(target=lambda: endpoint.client.post("/predict", json={"amount": 10.0, "hour": 13, "channel": "web"}))
+    waiting.start()
+    assert slow.entered.wait(10)
+    assert endpoint.client.get("/health").status_code == 200
+    assert not endpoint.server.is_stuck()
+    _until(lambda: endpoint.client.get("/health").status_code == 503)
+    assert endpoint.client.get("/health").json()["status"] == "stuck"
+    assert endpoint.client.get("/v2/health/ready").status_code == 503
+    assert endpoint.client.get("/v2/health/live").status_code == 200
+    assert endpoint.server.is_stuck()
+    slow.go.set()
+    waiting.join(10)
+    _until(lambda: endpoint.client.get("/health").status_code == 200)
+    assert endpoint.client.get("/v2/health/ready").status_code == 200
+
+
+def _until(true, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.01)

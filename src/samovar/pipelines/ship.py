@@ -70,8 +70,7 @@ def _ship_one(database: Database, path: Path) -> dict[str, int]:
         return {}
     except reader.NotASegment as error:
         _log.error("a file of the prediction log cannot be read", file=path.name, reason=str(error))
-        path.rename(path.with_suffix(folder_.BROKEN))
-        return {"broken": 1}
+        return {"broken": 1} if _put_aside(path) else {}
     except (StoreUnavailable, KeyboardInterrupt):
         raise
     except Exception:  # noqa: BLE001 - one file that the database refuses must not hold up the others
@@ -79,6 +78,15 @@ def _ship_one(database: Database, path: Path) -> dict[str, int]:
         return {"failed": 1}
     path.unlink(missing_ok=True)
     return stored
+
+
+def _put_aside(path: Path) -> bool:
+    """Keep a file that cannot be read for a person to look at; False when another one was faster."""
+    try:
+        path.rename(path.with_suffix(folder_.BROKEN))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _store(database: Database, path: Path) -> dict[str, int]:

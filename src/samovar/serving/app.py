@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,7 +12,7 @@ import samovar
 from samovar.errors import NotFound
 from samovar.serving import docs, errors, openapi, wire
 from samovar.serving.errors import UnsupportedMediaType, WrongMethod
-from samovar.serving.metrics import CONTENT_TYPE
+from samovar.serving.metrics import CONTENT_TYPE, OTHER
 from samovar.serving.protocols.oip import infer
 from samovar.serving.wire import Disconnected, Receive, Request, Response, Scope, Send
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from samovar.serving.config import EndpointConfig
     from samovar.serving.desk import Desk
     from samovar.serving.jobs import Route
-    from samovar.serving.metrics import Metrics
     from samovar.serving.traffic.sharing import Sharing
 
 
@@ -40,7 +39,7 @@ class EndpointApp:
     def __init__(self, plan: ScorerPlan, config: EndpointConfig, desk: Desk, make_id: Callable[[], bytes]) -> None:
         self._desk = desk
         self._make_id = make_id
-        self._pages = pages(plan, config, desk.metrics)
+        self._pages = pages(plan, config, desk)
         plain = self._pages["/version"]
         self._pages["/version"] = lambda: plain() if desk.traffic is None else _shared(plain(), desk.traffic)
 
@@ -69,14 +68,13 @@ class EndpointApp:
             kind = errors.describe(error).kind
             if response.status >= errors.SERVER:
                 self._desk.failures.tell(error, request.id, request.path)
-            if route:
-                self._desk.metrics.routes[route.name].observe(
-                    seconds=time.perf_counter() - started,
-                    received=request.size,
-                    status=response.status,
-                    sent=len(response.body),
-                    kind=kind,
-                )
+            self._desk.metrics.routes[route.name if route else OTHER].observe(
+                seconds=time.perf_counter() - started,
+                received=request.size,
+                status=response.status,
+                sent=len(response.body),
+                kind=kind,
+            )
             return response
 
     async def _page(self, request: Request) -> Response:
@@ -128,7 +126,7 @@ def _shared(page: Response, traffic: Sharing) -> Response:
     return msgspec.structs.replace(page, body=msgspec.json.encode(told))
 
 
-def pages(plan: ScorerPlan, config: EndpointConfig, metrics: Metrics) -> dict[str, Callable[[], Response]]:
+def pages(plan: ScorerPlan, config: EndpointConfig, desk: Desk) -> dict[str, Callable[[], Response]]:
     """Return the routes that never ask the model."""
     identity = {"model": config.model, "alias": config.alias, "version": plan.version, "label": plan.label}
     version = identity | {"run_id": plan.run_id, "engine": plan.engine, "digest": plan.digest, "samovar": samovar.__version__}
@@ -142,5 +140,15 @@ def pages(plan: ScorerPlan, config: EndpointConfig, metrics: Metrics) -> dict[st
     }
     fixed |= infer.pages(plan)
     pages: dict[str, Callable[[], Response]] = {path: (lambda page=page: page) for path, page in fixed.items()}  # type: ignore[misc]
-    pages["/metrics"] = lambda: Response(200, metrics.render(), CONTENT_TYPE)
+    pages["/metrics"] = lambda: Response(200, desk.metrics.render(), CONTENT_TYPE)
+    pages |= {
+        "/health": _probed(desk, fixed["/health"], {"status": "stuck", **identity}),
+        "/v2/health/ready": _probed(desk, fixed["/v2/health/ready"], {"ready": False}),
+    }
     return pages
+
+
+def _probed(desk: Desk, well: Response, ill: dict[str, Any]) -> Callable[[], Response]:
+    """Return a page that says whether the model can be asked."""
+    stuck = Response(503, msgspec.json.encode(ill))
+    return lambda: stuck if desk.is_stuck() else well

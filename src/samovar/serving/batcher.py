@@ -94,6 +94,11 @@ class Batcher:
         """Jobs in the queue."""
         return len(self._queue)
 
+    @property
+    def busy_seconds(self) -> float:
+        """How long the present call to the model has taken so far; 0 when there is none."""
+        return self._thread.busy_seconds
+
     def submit(self, job: Job, tell: Callable[[Outcome], None]) -> Ticket:
         """Queue a job; ``tell(outcome)`` is called on the loop, never from within this call.
 

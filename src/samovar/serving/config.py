@@ -32,6 +32,8 @@ class EndpointConfig(msgspec.Struct, frozen=True):
             model's thread, so that probes are answered meanwhile.
         queue_jobs: requests that may wait for the model's thread (429). Fewer than ``max_connections``, or it would never be full.
         deadline_seconds: longest time between a request's body and its answer (504). Half of what clients usually wait.
+        stuck_seconds: longest time of one call to the model; then the endpoint says that it is ill (503 on its health routes) and
+            gives no sign of life, so that it is replaced. Twice ``deadline_seconds``: whoever asked has long been told 504.
         keys: hashes of the API keys, made by `samovar.serving.keys.hashed`; empty asks nobody for a key.
         exempt: paths that need no key. Add ``/metrics`` where Prometheus has none.
         open_to_all: serve without keys beyond the loopback address too.
@@ -64,6 +66,7 @@ class EndpointConfig(msgspec.Struct, frozen=True):
     inline_rows: int = 256
     queue_jobs: int = 512
     deadline_seconds: float = 30.0
+    stuck_seconds: float = 60.0
     keys: tuple[str, ...] = ()
     exempt: tuple[str, ...] = ("/ping", "/health", "/v2/health/live", "/v2/health/ready")
     open_to_all: bool = False

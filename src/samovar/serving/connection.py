@@ -33,6 +33,7 @@ class Connection(LimitedProtocol):
         self._desk = front.desk
         self._held = b""  # the beginning of a plain request whose body is still coming
         self._missing = 0  # bytes of it
+        self._waiting: Head | None = None  # its head
         self._busy = False  # a plain request is being answered
         self._asked: Asked | None = None  # it waits for a thread
         self._id = b""
@@ -62,16 +63,16 @@ class Connection(LimitedProtocol):
         if self._missing == 0:
             self._score(head, data[end:])
         elif self._missing > 0:
-            self._hold(data)
+            self._hold(data, head)
         else:
             self._held = b""
             super().data_received(without_upgrade(data[:end]) + data[end:])
 
-    def _hold(self, data: bytes) -> None:
+    def _hold(self, data: bytes, head: Head) -> None:
         if not self._held:
             self._unset_keepalive_if_required()
             self._headed, self._since = True, self.loop.time()
-        self._held = data
+        self._held, self._waiting = data, head
 
     def _score(self, head: Head, body: bytes) -> None:
         if self.timeout_keep_alive_task is not None:
@@ -122,9 +123,16 @@ class Connection(LimitedProtocol):
             super().shutdown()
 
     def refuse(self, error: Exception) -> None:
-        """See `LimitedProtocol`."""
-        self._held = b""
+        """See `LimitedProtocol`; a request that is held here is answered in the words of its route."""
+        held, self._held = self._held, b""
+        if not held:
+            self._waiting = None
         super().refuse(error)
+
+    def _refused_request(self) -> tuple[str, bytes]:
+        if self._waiting is None:
+            return super()._refused_request()
+        return self._waiting.route.path, self._waiting.request_id
 
     def waits_for_client(self) -> bool:
         """See `LimitedProtocol`."""

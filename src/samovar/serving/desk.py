@@ -83,6 +83,10 @@ class Desk:
         self.spool.close()
         self.metrics.close()
 
+    def is_stuck(self) -> bool:
+        """Tell whether the model is in one call, or a body in one decoding, for so long that nobody waits for its end any more."""
+        return max(self.batcher.busy_seconds, self.decoder.busy_seconds) > self.config.stuck_seconds
+
     def tick(self) -> None:
         """Called about once a second."""
         self.spool.tick()

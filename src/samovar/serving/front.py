@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from samovar.serving import errors, ids
 from samovar.serving.heads import Heads
 from samovar.serving.keys import Keys
+from samovar.serving.metrics import OTHER
 
 if TYPE_CHECKING:
     from samovar.serving.config import EndpointConfig
@@ -70,8 +71,7 @@ class Front:
         """Return the answer to a request that is refused before it was read, in the words of its route."""
         route = self.desk.routes.get(path)
         response = route.handler.error(error) if route else errors.answer(error)[0]
-        if route:
-            self.desk.metrics.routes[route.name].observe(
-                seconds=0.0, received=0, status=response.status, sent=len(response.body), kind=errors.describe(error).kind
-            )
+        self.desk.metrics.routes[route.name if route else OTHER].observe(
+            seconds=0.0, received=0, status=response.status, sent=len(response.body), kind=errors.describe(error).kind
+        )
         return response

@@ -198,19 +198,23 @@ class LimitedProtocol(HttpToolsProtocol):
     def _dismiss(self, error: Exception) -> None:
         if self.transport.is_closing():
             return
-        response = self.front.refused(error, self._refused_path())
+        path, request_id = self._refused_request()
+        response = self.front.refused(error, path)
         body = b"" if self._method() == b"HEAD" else response.body
-        request_id = ids.sane(dict(self.headers).get(b"x-request-id", b"")) if self._open else b""
         self.transport.write(self.front.head(response, request_id or self.front.make_id(), closing=True) + body)
         self.transport.write_eof()
         self._until = self.loop.time() + _LINGER
         self.flow.resume_reading()
 
-    def _refused_path(self) -> str:
+    def _refused_request(self) -> tuple[str, bytes]:
+        """Return the path and the id of the request that is refused, as far as they are known."""
+        if not self._open:
+            return "", b""
+        request_id = ids.sane(dict(self.headers).get(b"x-request-id", b""))
         try:
-            return self._path() if self._open else ""
+            return self._path(), request_id
         except (httptools.HttpParserError, AttributeError):
-            return ""
+            return "", request_id
 
     def _method(self) -> bytes:
         return self.parser.get_method() if self._open else b""

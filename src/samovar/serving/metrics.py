@@ -23,6 +23,9 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 LOST = ("full", "error", "expired")
 """Why requests are missing in the prediction log: there was no room, it could not be written, nobody shipped it in time."""
 
+OTHER = "other"
+"""The route of requests that were refused and asked for none of the scoring routes, or not as far as one could tell."""
+
 _WIDTH = len(BYTES) + 1
 _LONGEST = 300  # characters of a label's value: the reason why a model is not compiled is a sentence
 
@@ -112,7 +115,7 @@ class Metrics:
         self, common: Mapping[str, str], routes: Iterable[str], info: Mapping[str, str], kinds: Iterable[str], folder: str = ""
     ) -> None:
         own = (*common.items(), ("version", info.get("version", "")))
-        routes, kinds = tuple(dict.fromkeys(routes)), tuple(kinds)
+        routes, kinds = (*dict.fromkeys(routes), OTHER), tuple(kinds)
         blocks = _Blocks()
         places = {route: _route_places(blocks, (*own, ("endpoint", route)), kinds) for route in routes}
         rows = blocks.add("samovar_batch_rows", own, len(ROWS) + 2)

@@ -145,6 +145,10 @@ class EndpointServer:
             neighbours.close()
             self._desk.close()
 
+    def is_stuck(self) -> bool:
+        """Tell whether the model is in a call that takes too long to come to an end; called on the loop."""
+        return self._loop is not None and self._desk is not None and self._desk.is_stuck()
+
     def drain(self) -> None:
         """Begin to leave; may be called from any thread, at any time, more than once."""
         with self._lock:

@@ -75,8 +75,13 @@ class Request:
 
     async def skip(self) -> None:
         """Read and drop a body that nobody wants, unless the client asks whether it may send it: then it may not."""
-        if b"expect" not in self.headers:
-            await self.body()
+        if b"expect" in self.headers:
+            return
+        self._untouched = False
+        while (message := await self._receive()).get("more_body", False):
+            self.size += len(message["body"])
+        if message["type"] == "http.disconnect":
+            raise Disconnected
 
     async def gone(self) -> None:
         """Wait until the client goes away; for when the body has been read."""

@@ -14,6 +14,7 @@ from spooling import FIELDS, ID, job, spool, write
 
 from samovar import settings as settings_module
 from samovar.pipelines.ship import ship
+from samovar.serving.spool import reader
 from samovar.store import prediction_log
 from samovar.store.database import open_database
 
@@ -168,6 +169,24 @@ def test_a_file_that_cannot_be_read_is_put_aside_and_holds_up_nothing(home, data
     assert (found["broken"], found["rows"]) == (1, 23)
     assert [path.name for path in (home / "spool" / "one").iterdir()] == ["0-broken.7.broken"]
     assert ship(database, home / "spool")["broken"] == 0
+
+
+def test_of_two_who_meet_a_broken_file_one_puts_it_aside(home, database, monkeypatch):
+    """The other one, who read it before it was gone, goes on with the next file."""
+    log(home)
+    broken = home / "spool" / "one" / "0-broken.7.sealed"
+    broken.write_bytes(b"smvspool" + bytes(50))
+    real = reader.Reading
+
+    def read(path):
+        if path == broken:
+            broken.rename(broken.with_suffix(".broken"))
+            raise reader.NotASegment("broken")
+        return real(path)
+
+    monkeypatch.setattr(reader, "Reading", read)
+    found = ship(database, home / "spool")
+    assert (found["broken"], found["rows"]) == (0, 23)
 
 
 def test_a_file_that_the_database_refuses_stays(home, database, monkeypatch):

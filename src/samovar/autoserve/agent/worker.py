@@ -72,6 +72,9 @@ class Server(Protocol):
     async def serve(self, listener: socket.socket, *, on_accepting: Callable[[], None]) -> None:
         """Serve until drained."""
 
+    def is_stuck(self) -> bool:
+        """Tell whether the model is in a call that does not end."""
+
     def drain(self) -> None:
         """Begin to leave; called from another thread."""
 
@@ -120,16 +123,17 @@ def _reason(error: Exception, limit: int) -> str:
 
 
 async def _serve(server: Server, listener: socket.socket, tether: Tether) -> None:
-    beating = asyncio.create_task(_beat(tether))
+    beating = asyncio.create_task(_beat(server, tether))
     try:
         await server.serve(listener, on_accepting=lambda: tether.accepting(server.drain))
     finally:
         beating.cancel()
 
 
-async def _beat(tether: Tether) -> None:
+async def _beat(server: Server, tether: Tether) -> None:
     while True:
-        tether.beat()
+        if not server.is_stuck():  # else whoever watches takes it for hanging, which it does
+            tether.beat()
         await asyncio.sleep(BEAT_SECONDS)
 
 

@@ -52,17 +52,18 @@ def main(arguments: list[str]) -> int:
 async def _serve(server: EndpointServer, listener: socket.socket, beats: int) -> None:
     beating: list[asyncio.Task[None]] = []
     try:
-        await server.serve(listener, on_accepting=lambda: beating.append(asyncio.create_task(_beat(beats))))
+        await server.serve(listener, on_accepting=lambda: beating.append(asyncio.create_task(_beat(server, beats))))
     finally:
         for task in beating:
             task.cancel()
 
 
-async def _beat(beats: int) -> None:
+async def _beat(server: EndpointServer, beats: int) -> None:
     os.set_blocking(beats, False)
     while True:
         with contextlib.suppress(OSError):  # full: the supervisor has not looked for hours; gone: it will not look
-            os.write(beats, b".")
+            if not server.is_stuck():  # else the supervisor takes it for hanging, which it does
+                os.write(beats, b".")
         await asyncio.sleep(BEAT_SECONDS)
 
 

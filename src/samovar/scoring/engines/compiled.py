@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from samovar.scoring.program import Answer, Program
 
 _FEW = 8  # classes, up to which columns are faster than rows
+_CELLS = 1 << 20  # values of a batch; a program's nodes hold some copies of them at a time
+_LEAST = 256  # rows of a batch, however wide
 _SMALL = 4  # up to so many rows are faster one by one than through numpy
 
 
@@ -47,6 +50,9 @@ class Runner:
 
     def batch(self, columns: Sequence[Any]) -> Scores:
         """Score n rows: columns (lists or arrays of n values) in the program's order."""
+        count, step = len(columns[0]), max(_LEAST, _CELLS // max(1, len(columns)))
+        if count > step:  # what nodes make on the way must not fill the memory
+            return _together([self.batch([part[at : at + step] for part in columns]) for at in range(0, count, step)])
         values = self._run(columns)
         answer = self.program.answer
         shares = None if answer.probabilities is None else values[answer.probabilities]
@@ -63,6 +69,12 @@ class Runner:
         for kernel, inputs in self._batch:
             values.append(kernel(*[values[number] for number in inputs]))
         return values
+
+
+def _together(scores: Sequence[Scores]) -> Scores:
+    labels, shares = [one.labels for one in scores], [one.probabilities for one in scores if one.probabilities is not None]
+    joined = np.concatenate(labels) if isinstance(labels[0], np.ndarray) else [*chain.from_iterable(labels)]
+    return Scores(joined, np.concatenate(shares) if shares else None)
 
 
 def _straight(program: Program, kernels: Sequence[Callable[..., Any]]) -> Callable[[Sequence[Any]], tuple[Any, Any]]:
