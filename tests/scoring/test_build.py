@@ -133,6 +133,16 @@ def test_files_outside_of_the_folder_are_refused(logged):
         load_plan(logged("custom").files | {"../escape": b""}, "shop", 1, trusted=True)
 
 
+def test_a_library_that_is_missing_is_named(logged):
+    """A flavour's own library, or one that its own code imports: the flavour module of mlflow does not load without it."""
+    files = logged("custom").files
+    described = files["MLmodel"].replace(b"loader_module: mlflow.pyfunc.model", b"loader_module: no_such_library.flavour")
+    assert described != files["MLmodel"]
+    with pytest.raises(ModelError, match="needs the library no_such_library") as raised:
+        load_plan(files | {"MLmodel": described}, "shop", 1, trusted=True)
+    assert "requirements.txt" in raised.value.remedy
+
+
 def test_a_pyfunc_model_leaves_no_file(logged):
     """Its files live in memory while it loads, then nowhere."""
     load_plan(logged("custom").files, "shop", 1, trusted=True)

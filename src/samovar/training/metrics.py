@@ -149,7 +149,16 @@ def _falling(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tu
     has_hits = np.logical_or.reduceat(hits, starts)
     starts = starts[has_hits | np.r_[True, has_hits[:-1]]]
     rows = weights[:, order]
-    return np.add.reduceat(rows * hits, starts, axis=1), np.add.reduceat(rows, starts, axis=1)
+    return _hits(rows, np.flatnonzero(hits), starts), np.add.reduceat(rows, starts, axis=1)
+
+
+def _hits(rows: np.ndarray, positives: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Add up the weight of the positives in each step, shape (rounds, steps); only their columns are read, for they are few."""
+    sums = np.zeros((len(rows), len(starts)))
+    if len(positives):
+        steps, firsts = np.unique(np.searchsorted(starts, positives, side="right") - 1, return_index=True)
+        sums[:, steps] = np.add.reduceat(rows[:, positives], firsts, axis=1)
+    return sums
 
 
 def _auc(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:

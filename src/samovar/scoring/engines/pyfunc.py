@@ -119,6 +119,11 @@ def open_plan(plan: ScorerPlan) -> PyfuncEngine:
             return PyfuncEngine(plan, mlflow.pyfunc.load_model(str(folder)))
         except SamovarError:
             raise
+        except ModuleNotFoundError as error:
+            raise ModelError(
+                f"The model needs the library {error.name}, which is not installed here.",
+                remedy="Install what its requirements.txt names where Samovar runs.",
+            ) from error
         except Exception as error:
             raise ModelError(
                 f"The model does not load ({type(error).__name__}).",
