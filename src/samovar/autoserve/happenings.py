@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     History = Callable[[str | None, str | None, dt.datetime | None, int], "list[Happening]"]
 
-_TOLD_BY_DECISIONS = frozenset({"external_move"})
+_TOLD_BY_DECISIONS = frozenset({"external_move", "decision"})
 """Events that say again what a decision says, with less."""
 
 

@@ -165,12 +165,17 @@ def run(settings: Settings) -> None:
         settings, Registries(settings), controller.wake.set, host=host, port=port, active=lambda: not lease.standing().reason
     )
     measured = ControllerMetrics(lambda: controller.health, doorbell)
+
+    def poll_seconds() -> float:
+        # What a worker does with a version nobody rings for.
+        return settings.poll_seconds if measured.moves_pending else doorbell.poll_seconds()
+
     controller.listeners.append(measured)
     if gateway.find("auto") is not None or settings.gateway == "on":
         controller.listeners.append(RoutesWriter(settings.gateway_folder / gateway.ROUTES, here))
     stop = threading.Event()
     keeper = _thread("lease", keep, lease, stop, controller.wake.set)
-    loop = _thread("controller", controller.run, stop, doorbell.poll_seconds)
+    loop = _thread("controller", controller.run, stop, poll_seconds)
     doorbell.start(stop)
     where = settings.run_dir / ADDRESS_FILE
     told = {"address": here, "pid": os.getpid(), "token": access.token}

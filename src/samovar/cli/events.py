@@ -70,5 +70,14 @@ def _show(console: Console, found: list[Happening]) -> None:
         what = f"[red]{output.cell(row.kind)}[/]" if row.alarm else output.cell(row.kind)
         where = "@".join(part for part in (row.model, row.alias) if part)
         when = f"{row.at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(when, what, output.cell(where or None), output.cell(row.actor or None), output.cell(row.detail))
+        table.add_row(when, what, output.cell(where or None), output.cell(row.actor or None), _detail(row))
     console.print(table)
+
+
+def _detail(row: Happening) -> str:
+    """Say in words what a decision moved; everything else as it was noted."""
+    if not row.actor:
+        return output.cell(row.detail)
+    before, after = (f"v{row.detail[end]}" if end in row.detail else "none" for end in ("from", "to"))
+    verdict = f" ({row.detail['verdict']})" if "verdict" in row.detail else ""
+    return output.cell(f"{before} to {after}{verdict}: {row.detail['reason']}")

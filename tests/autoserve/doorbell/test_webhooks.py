@@ -138,7 +138,7 @@ def test_it_survives_a_restart_of_mlflow(house, hooks, local_mlflow):
     home = house(local_mlflow.registry)
     ringing(home)
     local_mlflow.stop()
-    home.keeper.check()
+    assert home.keeper.check() <= 2
     assert home.doorbell.state.state == "silent"
     local_mlflow.start()
     home.keeper._proved_id = ""

@@ -81,6 +81,15 @@ def test_a_move_that_is_overtaken_counts_once_for_the_last(watched):
     assert watched.value("samovar_swap_seconds_count", kind="swap") == 1
 
 
+def test_a_move_whose_end_is_seen_with_the_next_one_counts(watched):
+    """The loop is woken by the next move, not by the end of this one."""
+    watched.round(1000)
+    watched.round(1001, wanted=2)
+    watched.round(1005, wanted=3, serving=2, since=1002)
+    assert watched.value("samovar_swap_seconds_sum", kind="swap") == pytest.approx(1)
+    assert watched.value("samovar_moves_pending") == 1
+
+
 def test_a_first_version_is_a_start(watched):
     watched.metrics(Round((), 0.0, whole=True))
     watched.round(1001, serving=None, pids=(), condition="Starting")

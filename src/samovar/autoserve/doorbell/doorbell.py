@@ -13,7 +13,7 @@ from samovar import addresses
 from samovar.autoserve.doorbell import identity
 from samovar.autoserve.doorbell.bell import PATH, Bell
 from samovar.autoserve.doorbell.keeper import DoorbellState, Keeper
-from samovar.errors import RetryLater, SettingsError
+from samovar.errors import GiveUp, SettingsError
 from samovar.registry.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ class _Reachable:
         self.url = (_base(settings.advertised_url) if settings.advertised_url else f"http://{_bracketed(host)}:{port}") + PATH
 
     def checked(self, webhooks: Webhooks) -> Webhooks:
-        """Return what it was given; raises ``RetryLater`` where MLflow runs on another host and was told no way to ours."""
+        """Return what it was given; raises ``GiveUp`` where MLflow runs on another host and was told no way to ours."""
         if (self._local_only or self._unknown) and not _is_here(addresses.tracking_uri(self._settings)):
-            raise RetryLater(
+            raise GiveUp(
                 "MLflow runs on another host and knows no address of autoserve.",
                 remedy="Set SAMOVAR_ADVERTISED_URL (and SAMOVAR_AUTOSERVE_HOST).",
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from samovar.autoserve.doorbell.identity import PREFIX
-from samovar.errors import NotFound, SamovarError
+from samovar.errors import GiveUp, NotFound, RetryLater, SamovarError
 from samovar.logs import get_logger
 from samovar.registry.webhooks import ALIAS_EVENTS, CACHE_SECONDS
 
@@ -28,9 +28,14 @@ PROVE_SECONDS = 300.0
 
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
+AWAY_SECONDS = 2.0
+"""Between two tries while MLflow does not answer: as often as it is polled then, so that it rings as soon as it is back."""
+PATIENCE_SECONDS = 60.0
+"""For so long after our own start an MLflow that does not answer is one that still starts."""
 
 State = Literal["waiting", "ringing", "silent"]
-"""``waiting``: not looked yet. ``ringing``: a delivery came through. ``silent``: it cannot, and the note says why."""
+"""``waiting``: MLflow has not answered yet, or another controller acts. ``ringing``: a delivery came through. ``silent``: none does,
+and the note says why."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Keeper:
         self._secret = secret
         self._active = active
         self._clock = clock
-        self._changed_at = clock()
+        self._began = self._changed_at = clock()
         self._proved_at = -PROVE_SECONDS
         self._proved_id = ""
         self._heard = 0
@@ -100,6 +105,10 @@ class Keeper:
             return FIRST_RETRY_SECONDS
         try:
             self._keep(self._webhooks())
+        except RetryLater as error:
+            starting = not self._proved_id and self._clock() - self._began < PATIENCE_SECONDS
+            self._show(DoorbellState("waiting" if starting else "silent", _explained(error), self._url))
+            return AWAY_SECONDS
         except SamovarError as error:
             return self._fail(_explained(error))
         except Exception:
@@ -116,7 +125,7 @@ class Keeper:
             self._change(webhooks.create(self._name, self._url, self._secret, self._description()))
             ours = self._only_one(webhooks)  # another controller may have made one at the same moment
             if ours is None:
-                raise SamovarError("Our webhook was deleted as soon as it was made.")
+                raise GiveUp("Our webhook was deleted as soon as it was made.")
         if (ours.url, ours.active, ours.events) != (self._url, True, frozenset(ALIAS_EVENTS)):
             self._mend(webhooks, ours)
         if self._proven(ours):
@@ -126,7 +135,7 @@ class Keeper:
             self._mend(webhooks, ours)
             trouble = self._prove(webhooks, ours)
             if trouble:
-                raise SamovarError(
+                raise GiveUp(
                     f"MLflow's webhook does not reach {self._url}: {trouble}.",
                     remedy="Set SAMOVAR_ADVERTISED_URL to the address at which MLflow reaches autoserve.",
                 )

@@ -57,6 +57,11 @@ class ControllerMetrics:
         self._statuses = done.statuses
         self._swaps.observe(done.statuses, now - done.seconds, now)
 
+    @property
+    def moves_pending(self) -> int:
+        """Moves that are not served yet."""
+        return self._swaps.pending
+
     def render(self) -> str:
         """Write all metrics."""
         return "\n".join([*self._fleet(), *self._endpoints(), *self._loop(), *self._ringing()]) + "\n"

@@ -49,10 +49,11 @@ class Swaps:
         for status in statuses:
             key = Key(status.model, status.alias)
             self._wanted[key] = status.wanted
+            self._end(key, status, now)  # of a move before: it may be served in the very round that sees the next one
             if before is not None and status.wanted is not None and before.get(key) != status.wanted:
                 kind: Kind = "start" if status.serving is None else "swap"
                 self._moves[key] = _Move(status.wanted, seen, kind)
-            self._end(key, status, now)
+                self._end(key, status, now)
         self._moves = {key: move for key, move in self._moves.items() if key in self._wanted}
 
     def _end(self, key: Key, status: EndpointStatus, now: float) -> None:
