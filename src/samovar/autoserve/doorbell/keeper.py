@@ -34,8 +34,8 @@ PATIENCE_SECONDS = 60.0
 """For so long after our own start an MLflow that does not answer is one that still starts."""
 
 State = Literal["waiting", "ringing", "silent"]
-"""``waiting``: MLflow has not answered yet, or another controller acts. ``ringing``: a delivery came through. ``silent``: none does,
-and the note says why."""
+"""``waiting``: MLflow has not answered yet, or another controller acts. ``ringing``: a delivery came through. ``silent``: none
+does, and the note says why."""
 
 
 @dataclass(frozen=True)
