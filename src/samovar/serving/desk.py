@@ -108,11 +108,9 @@ class Desk:
         """
         started = time.perf_counter()
         quick, traffic = route.handler.quick, self.traffic
-        if (
-            quick is not None
-            and len(body) <= _LARGE
-            and (traffic is None or not traffic.split or traffic.is_champions(request_id, headers))
-        ):
+        if traffic is not None and traffic.split and quick is not None:
+            quick = traffic.quick(route.handler, request_id, headers)
+        if quick is not None and len(body) <= _LARGE:
             try:
                 row = quick(body)
             except Exception as error:  # noqa: BLE001 - it becomes the answer
@@ -136,7 +134,7 @@ class Desk:
         traffic.copy_row(request_id, route.name, route.handler.how, row)
         if not traffic.split:
             return Response(200, row[0])
-        traffic.count_quick(request_id, headers)
+        traffic.count_quick(row[2], request_id, headers)
         return Response(200, row[0], headers=traffic.signed())
 
     def _refusal(self, route: Route) -> Callable[[Exception], Response]:

@@ -24,6 +24,9 @@ Row = tuple[bytes, "Sequence[Any]", Any, Any, "Sequence[float] | None"]
 there is none), the label, the probabilities. A plain tuple, because it is made once a request on the hot path."""
 
 
+Stages = tuple["Callable[[bytes], Sequence[Any]]", int, "Callable[[Sequence[Any]], Row]"]
+
+
 @dataclass(slots=True)
 class Job:
     """A request whose every row is known to be good.
@@ -74,12 +77,14 @@ class Handler(Protocol):
         quick: scores one plain row of an ``inline`` engine at once; gives None, having judged nothing, when the body is something
             else (then ``decode`` is asked). None when the engine or the protocol has no such way. Raises as ``decode``, and
             ModelError. Called on the event loop: it takes microseconds.
+        stages: ``quick`` in two steps, where its rows have a key: reads a row, the key's place in it, answers the row.
         how: what its jobs ask of an engine, in the words that another version's endpoint understands.
     """
 
     accepted: tuple[str, ...]
     how: How
     quick: Callable[[bytes], Row | None] | None
+    stages: Stages | None
 
     def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:
         """Read and validate one body, all of its rows. ``headers`` have lower-case names; ``media`` is one of ``accepted``.

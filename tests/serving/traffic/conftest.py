@@ -16,6 +16,7 @@ import uvloop
 
 from samovar.serving.server import EndpointConfig, EndpointServer
 from samovar.serving.spool import reader
+from samovar.serving.traffic import frames
 from samovar.serving.traffic.policy import NOTHING, Policy, Target
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -162,3 +163,26 @@ def reached():
         _eventually(probe, what=f"a split of {percent} %")
 
     return wait
+
+
+@pytest.fixture
+def stalled(tmp_path):
+    """Return the address of somebody who welcomes whoever comes and then reads nothing."""
+    path = tmp_path / "stalled"
+    welcome = frames.encode(frames.Welcome("Stalled", 9, "v9", "", (0, 1), 1, None))
+    taken = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(path))
+        server.listen(4)
+
+        def accept():
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(server.accept()[0])
+                    taken[-1].send(welcome)
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield str(path)
+        server.shutdown(socket.SHUT_RDWR)
+    for connection in taken:
+        connection.close()

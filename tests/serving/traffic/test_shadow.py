@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
-import threading
 from pathlib import Path
 
 import pytest
 
-from samovar.serving.traffic import copying, frames, sharing
+from samovar.serving.traffic import copying, sharing
+from samovar.serving.traffic.policy import Policy, Target
 
 
 @pytest.fixture
@@ -122,30 +120,11 @@ def test_rows_that_it_cannot_answer_are_counted_and_are_the_only_ones(endpoints,
 # --- when it is not well --------------------------------------------------------------------------------------------------------
 
 
-class Stalled:
-    """Somebody at a shadow's address who welcomes and then reads nothing."""
-
-    def __init__(self, path):
-        self.path = path
-        self.server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.server.bind(str(path))
-        self.server.listen(4)
-        threading.Thread(target=self._welcome, daemon=True).start()
-
-    alias = "Stalled"
-
-    def _welcome(self):
-        with contextlib.suppress(OSError):
-            self.taken, _ = self.server.accept()
-            self.taken.send(frames.encode(frames.Welcome("Stalled", 9, "v9", "", (0, 1), 1, None)))
-
-
-def test_one_that_reads_nothing_costs_the_champion_no_memory_and_no_answer(pair, tmp_path, eventually, monkeypatch):
+def test_one_that_reads_nothing_costs_the_champion_no_memory_and_no_answer(pair, stalled, eventually, monkeypatch):
     """What it does not take is dropped and counted."""
     monkeypatch.setattr(copying, "_BYTES", 100_000)
     champion, _ = pair
-    stalled = Stalled(tmp_path / "stalled")
-    champion.follow(shadow=[stalled])
+    champion.workers[0][0].follow(Policy(shadow=(Target("Stalled", stalled),)))
     rows = [{"customer_id": f"c-{n}", "amount": 5.0, "hour": 3} for n in range(1000)]
 
     def dropped():
@@ -184,7 +163,7 @@ def test_its_thread_gets_the_time_that_nobody_else_wants(shadowed):
 def test_nothing_is_asked_of_traffic_where_nothing_is_shared(pair, monkeypatch):
     """The hot path looks once whether there is anybody to share with."""
     champion, _ = pair
-    for name in ("copy_row", "copy_job", "part", "is_champions"):
+    for name in ("copy_row", "copy_job", "part", "quick"):
         monkeypatch.setattr(sharing.Sharing, name, None)  # would fail when called
     assert champion.predict().status_code == 200
     assert champion.client.post("/batch_predict", json=[{"customer_id": "a", "amount": 5.0, "hour": 3}]).status_code == 200

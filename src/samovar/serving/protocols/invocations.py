@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from samovar.scoring.engine import Engine
     from samovar.scoring.plan import ScorerPlan
-    from samovar.serving.jobs import Answers, Row
+    from samovar.serving.jobs import Answers, Row, Stages
     from samovar.serving.traffic.frames import How
     from samovar.serving.wire import Response
 
@@ -37,6 +37,7 @@ class Invocations:
     """
 
     accepted: tuple[str, ...] = ACCEPTED
+    stages: Stages | None = None
 
     def __init__(self, plan: ScorerPlan, engine: Engine) -> None:
         self._plan = plan

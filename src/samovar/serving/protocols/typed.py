@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from samovar.scoring.engine import Engine
     from samovar.scoring.plan import ScorerPlan
-    from samovar.serving.jobs import Answers, Row
+    from samovar.serving.jobs import Answers, Row, Stages
     from samovar.serving.traffic.frames import How
     from samovar.serving.wire import Response
 
@@ -74,6 +74,9 @@ class One:
         self._typed = typed
         ready = engine.inline and typed.typed and None not in typed.places
         self.quick: Callable[[bytes], Row | None] | None = _quick(typed, engine) if ready else None
+        self.stages: Stages | None = None
+        if ready and typed.key is not None:
+            self.stages = (typed.decoder.values, typed.key, _finish(typed, engine))
 
     def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:  # noqa: ARG002 - one shape for all protocols
         """See `samovar.serving.jobs.Handler`."""
@@ -96,6 +99,7 @@ class Many:
     accepted: tuple[str, ...] = ACCEPTED
     how: How = "decided"
     quick: Callable[[bytes], Row | None] | None = None
+    stages: Stages | None = None
 
     def __init__(self, typed: Typed) -> None:
         self._typed = typed
@@ -122,6 +126,19 @@ def _quick(typed: Typed, engine: Any) -> Callable[[bytes], Row | None]:
         return answer, values, None if key is None else row[key], decided, shares
 
     return quick
+
+
+def _finish(typed: Typed, engine: Any) -> Callable[[Sequence[Any]], Row]:
+    """Return the way of one row that was read."""
+    score, write, key, features = engine.row, typed.writer.one, typed.key, _picking(typed.places)
+
+    def finish(row: Sequence[Any]) -> Row:
+        values = features(row)
+        label, shares = score(values)
+        answer, decided = write(row, label, shares)
+        return answer, values, None if key is None else row[key], decided, shares
+
+    return finish
 
 
 def _picking(places: Sequence[Any]) -> Callable[[Any], Sequence[Any]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from samovar.scoring.engine import Engine
     from samovar.scoring.plan import ScorerPlan
     from samovar.serving.desk import Desk
-    from samovar.serving.jobs import Answers, Job, Row
+    from samovar.serving.jobs import Answers, Handler, Job, Row
     from samovar.serving.metrics import Metrics
     from samovar.serving.traffic.policy import Policy, Target
     from samovar.serving.turn import Spool
@@ -143,9 +143,18 @@ class Sharing:
 
     # --- the split --------------------------------------------------------------------------------------------------------------
 
-    def is_champions(self, request_id: bytes, headers: Mapping[bytes, bytes]) -> bool:
-        """Tell whether the champion answers a request all of whose rows go the same way; False when the rows must be seen first."""
-        return not self.sticky and self._assign(headers.get(ENTITY) or request_id)[0] == 0
+    def quick(self, handler: Handler, request_id: bytes, headers: Mapping[bytes, bytes]) -> Callable[[bytes], Row | None] | None:
+        """Return what answers a request of one row if it is the champion's, in place of the handler's own; None when it is not."""
+        whole = headers.get(ENTITY) or request_id
+        if not self.sticky or handler.stages is None:
+            return handler.quick if self._assign(whole)[0] == 0 else None
+        read, key, finish = handler.stages
+
+        def quick(body: bytes) -> Row | None:
+            row = read(body)
+            return None if self._assign(_entity(row[key], whole))[0] else finish(row)
+
+        return quick
 
     def part(  # noqa: PLR0913 - one request
         self,
@@ -177,14 +186,15 @@ class Sharing:
 
         return Parted(self, job, how, parts, told, large=large)
 
-    def count_quick(self, request_id: bytes, headers: Mapping[bytes, bytes]) -> None:
+    def count_quick(self, key: Any, request_id: bytes, headers: Mapping[bytes, bytes]) -> None:
         """Count a request of one row that the champion answered by itself."""
-        self._count(None, [self._assign(headers.get(ENTITY) or request_id)[1]])
+        whole = headers.get(ENTITY) or request_id
+        self._count(None, [self._assign(_entity(key, whole) if self.sticky else whole)[1]])
 
     def _arms(self, job: Job, request_id: bytes, headers: Mapping[bytes, bytes]) -> tuple[Sequence[int], Sequence[int]]:
         whole = headers.get(ENTITY) or request_id
         if self.sticky and job.keys is not None:
-            found = [self._assign(whole if key is None else str(key).encode("utf-8", "surrogatepass")) for key in job.keys]
+            found = [self._assign(_entity(key, whole)) for key in job.keys]
             return [arm for arm, _ in found], [group for _, group in found]
         arm, group = self._assign(whole)
         return [arm] * job.rows, [group] * job.rows
@@ -238,3 +248,8 @@ class Sharing:
             return
         for copying in self._copying:
             copying.many(request_id, route, how, job, answers)
+
+
+def _entity(key: Any, otherwise: bytes) -> bytes:
+    """Return what stands for a row's entity; ``otherwise`` when it has none."""
+    return otherwise if key is None else str(key).encode("utf-8", "surrogatepass")
