@@ -106,12 +106,15 @@ class TextLinear(Op, frozen=True):
         def row(text: Any) -> list[float]:
             counts = Counter(grams(text))
             both = sum(map(get, counts, _NOTHING))
-            total, square = both.real, both.imag
+            again: dict[int, complex] = {}  # what occurs so often: few numbers, whose factors are the same
             for gram, count in counts.items():
-                if count > 1 and (found := get(gram)) is not None:
-                    times = factors[count - 1] if count < _TABLED else factor(count)
-                    total += (times - 1.0) * found.real
-                    square += (times * times - 1.0) * found.imag
+                if count > 1:
+                    again[count] = again.get(count, 0j) + get(gram, 0j)
+            total, square = both.real, both.imag
+            for count, found in again.items():
+                times = factors[count - 1] if count < _TABLED else factor(count)
+                total += (times - 1.0) * found.real
+                square += (times * times - 1.0) * found.imag
             return [total / sqrt(square) + intercept if square else intercept]
 
         return row
