@@ -11,6 +11,7 @@ from samovar.serving.config import EndpointConfig
 DEFAULT_ENTRY = "samovar.serving.server:EndpointServer"
 LEAN_PRELOAD = (
     "numpy",
+    "numpy.ma",
     "uvloop",
     "uvicorn.lifespan.off",
     "uvicorn.protocols.http.httptools_impl",
