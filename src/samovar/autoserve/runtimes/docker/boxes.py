@@ -101,7 +101,7 @@ def labels(offer: Offer, instance: str, *, generation: int, epoch: int) -> dict[
 def read(found: dict[str, Any], network: str) -> Box | None:
     """Read one entry of the engine's list; None when its labels are not as Samovar writes them."""
     try:
-        said = found["Labels"]
+        said = found["Labels"] or {}
         key = Key(said["model"], said["alias"])
         offer = Offer(
             key,
