@@ -17,6 +17,9 @@ MEASUREMENTS = {
     "drift_alarms": ["drift_alarms.py"],
     "runtimes": ["runtimes.py"],
     "zoo": ["zoo.py"],
+    "autoserve": ["-m", "benchmarks.autoserve"],
+    "soak": ["-m", "benchmarks.autoserve.soak"],
+    "faults": ["faults.py"],
 }
 
 
@@ -26,7 +29,8 @@ def main() -> int:
     for name in sys.argv[1:] or MEASUREMENTS:
         script, *arguments = MEASUREMENTS[name]
         print(f"::: {name}", flush=True)
-        ended = subprocess.run([sys.executable, str(ROOT / "benchmarks" / script), *arguments], cwd=ROOT, check=False)
+        program = script if script == "-m" else str(ROOT / "benchmarks" / script)
+        ended = subprocess.run([sys.executable, program, *arguments], cwd=ROOT, check=False)
         if ended.returncode:
             failed.append(name)
             continue

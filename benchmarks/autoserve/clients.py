@@ -30,6 +30,8 @@ MIX = {"busy": 24, "brisk": 8, "patient": 16, "fresh": 6, "slow": 5, "pipelined"
 """Sixty-four connections: back to back; idle 10 ms to 8 s; idle 1 to 30 s (a quarter); a new connection for each request; a body
 that takes two seconds; four requests in one piece."""
 
+FRESH = frozenset({"fresh", "visits"})
+
 DEPTH = 4
 
 
@@ -133,7 +135,7 @@ class Crowd:
                     continue
                 sent.append(began)
                 took.append(time.monotonic() - began)
-                if ending or mode == "fresh":
+                if ending or mode in FRESH:
                     self.closed += ending
                     line.close()
                 if pause[1]:
@@ -168,6 +170,7 @@ class Crowd:
         "slow": (_slowly, (0.0, 0.1)),
         "pipelined": (_in_one_piece, (0.01, 0.1)),
         "light": (_one, (0.005, 0.1)),
+        "visits": (_one, (0.02, 0.2)),
     }
 
     def seen(self) -> dict[str, Any]:

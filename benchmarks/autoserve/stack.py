@@ -19,6 +19,7 @@ import msgspec
 from benchmarks.serving import processes
 from benchmarks.serving.servers import ask, eventually, free_port
 
+from samovar import addresses
 from samovar import settings as settings_module
 from samovar.autoserve import client
 from samovar.errors import SamovarError
@@ -88,7 +89,7 @@ class Stack:
 
     def gateway(self) -> bool:
         """Whether there is one address for all models."""
-        return "gateway" in json.loads((self.state / "run/addresses.json").read_text(encoding="utf-8"))
+        return addresses.GATEWAY in json.loads((self.state / "run/addresses.json").read_text(encoding="utf-8"))
 
     def through_gateway(self, model: str) -> tuple[tuple[str, int], str]:
         """Return host and port of the gateway, and the path that scores at a model's `Production`."""
