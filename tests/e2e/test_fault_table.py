@@ -242,7 +242,7 @@ BROKEN = {
     "hangs at load": "",
     "hangs at predict": "",
     "segfaults": "",
-    "eats": "emory",
+    "eats": "",
 }
 
 
