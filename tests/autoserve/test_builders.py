@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,16 @@ def test_files_that_are_no_model_fail_with_a_reason(build):
     built, plan = build({"readme": b""})
     assert (built.condition, plan) == ("Failed", None)
     assert "MLmodel" in built.message
+
+
+def test_nobody_waits_for_a_build_that_is_not_wanted_any_more(agent):
+    """A model that hangs must not hold up the version that its alias was moved to."""
+    fd = memory.seal(b"", name="request")
+    began = time.monotonic()
+    with pytest.raises(ModelError, match="Another version"):
+        agent.link.build(protocol.Build("m", 1, 60.0), fd, lambda: False)
+    assert time.monotonic() - began < 10
+    os.close(fd)
 
 
 def test_a_builder_that_takes_too_long_is_ended_and_named_so(build):

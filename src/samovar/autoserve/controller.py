@@ -266,6 +266,8 @@ class Controller:
             self._lease.refused()
             return
         except SamovarError as error:
+            if not self._builds.wished(key, version):
+                return
             self._retries.note(key, version, str(error), own=isinstance(error, GiveUp))
         else:
             log.info("delivered", model=key.model, alias=key.alias, version=version, seconds=round(time.monotonic() - began, 2))

@@ -196,7 +196,8 @@ def run(settings: Settings) -> None:
     finally:
         stop.set()
         controller.wake.set()
-        where.unlink(missing_ok=True)
+        if where.exists() and where.read_bytes() == msgspec.json.encode(told):  # not another controller's
+            where.unlink(missing_ok=True)
         loop.join(2.0)
         keeper.join(2.0)
         lease.release()

@@ -100,7 +100,7 @@ class Delivery:
         )
         kept = None if again else self._cache.get(request)
         python = self._python(request, offer.origin, need, kept)
-        fd = self._build(request, python) if kept is None else memory.seal(kept, name=f"{key.model}-v{number}")
+        fd = self._build(request, python, wished) if kept is None else memory.seal(kept, name=f"{key.model}-v{number}")
         try:
             plan = memory.read(fd) if kept is None else kept
             if wished():
@@ -131,7 +131,7 @@ class Delivery:
         del self._needs[request.model, origin]
         return python
 
-    def _build(self, request: BuildRequest, python: str | None) -> int:
+    def _build(self, request: BuildRequest, python: str | None, wished: Callable[[], bool]) -> int:
         """Have a plan built; return its descriptor."""
         if python is not None:
             plan = run_builder(request, self._build_seconds, memory=self._build_memory, python=python)
@@ -139,7 +139,7 @@ class Delivery:
         order = protocol.Build(request.model, request.version, self._build_seconds)
         request_fd = memory.seal(msgspec.msgpack.encode(request), name="request")
         try:
-            built, fd = self._agent.build(order, request_fd)
+            built, fd = self._agent.build(order, request_fd, wished)
         except StackUnavailable:
             # No zygote now: a builder that starts from nothing takes seconds longer, and is as good.
             plan = run_builder(request, self._build_seconds, memory=self._build_memory)

@@ -16,10 +16,13 @@ from samovar.autoserve.plan import Key
 from samovar.errors import Conflict, GiveUp, ModelError, StackUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from samovar.autoserve.tuning import Tuning
+
+_LOOK_SECONDS = 0.2
+"""How soon it is seen that a version under way is not wanted any more: a model that hangs must not hold up the next one."""
 
 TIMEOUT = 10.0
 """Seconds an agent may take to answer; it never does more than start a fork while it is asked."""
@@ -54,15 +57,17 @@ class AgentLink:
         """
         return not isinstance(self._ask(request, [] if plan_fd is None else [plan_fd]), protocol.Missing)
 
-    def build(self, order: protocol.Build, request_fd: int) -> tuple[protocol.Built, int | None]:
-        """Have a version built in a process that has the libraries loaded already.
+    def build(
+        self, order: protocol.Build, request_fd: int, wished: Callable[[], bool] = lambda: True
+    ) -> tuple[protocol.Built, int | None]:
+        """Have a version built in a process that has the libraries loaded already; wait for it as long as it is ``wished``.
 
         Returns:
             The answer, and the sealed plan's descriptor, which the caller owns, when there is one.
 
         Raises:
             StackUnavailable: there is no agent, or no builder can be made now.
-            ModelError: the builder died.
+            ModelError: the builder died, or nobody wishes for the version any more.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
@@ -71,12 +76,10 @@ class AgentLink:
             if isinstance(taken, protocol.Missing):
                 raise StackUnavailable("The agent has no zygote now.")
             # A margin, for the zygote may still be importing; the builder keeps its own deadline.
-            ours.settimeout(order.seconds + self._timeout)
             began = time.monotonic()
-            try:
-                packet, fds = transport.receive(ours)
-            except OSError:
-                packet, fds = b"", []
+            packet, fds = _awaited(ours, began + order.seconds + self._timeout, wished)
+        if not packet and not wished():
+            raise ModelError("Another version is wanted by now.")
         if not packet:
             raise _died(order, time.monotonic() - began)
         built = protocol.decode(packet)
@@ -142,6 +145,19 @@ class AgentLink:
                 yield line
         except (OSError, msgspec.DecodeError) as error:
             raise StackUnavailable(f"The agent does not answer ({type(error).__name__}).", remedy="Run `samovar up`.") from None
+
+
+def _awaited(line: socket.socket, deadline: float, wished: Callable[[], bool]) -> tuple[bytes, list[int]]:
+    """Return the packet that comes; an empty one when none does, or nobody wishes for it any more."""
+    line.settimeout(_LOOK_SECONDS)
+    while wished() and time.monotonic() < deadline:
+        try:
+            return transport.receive(line)
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    return b"", []
 
 
 def _died(order: protocol.Build, lived: float) -> ModelError:
