@@ -91,6 +91,21 @@ def test_a_builder_that_dies_is_reported(saved):
     assert _folders() == []
 
 
+def test_a_builder_that_allocates_without_end_is_ended_and_it_is_said_why(saved):
+    """Long before the host has nothing left; with enough of it the same model would be built."""
+
+    class Eater(mlflow.pyfunc.PythonModel):
+        def load_context(self, context):
+            self.eaten = [b"x" * 10_000_000 for _ in range(1_000)]
+
+        def predict(self, context, model_input):
+            return model_input
+
+    with pytest.raises(ModelError, match="more than 1000 MB.*SAMOVAR_BUILD_MEMORY_MB"):
+        run_builder(saved(Eater()), 60, memory=1_000_000_000)
+    assert _folders() == []
+
+
 def _folders():
     """Folders of processes that are gone."""
     owners = [path.name.split("-")[2] for path in scratch.root().glob("samovar-model-*")]

@@ -263,7 +263,10 @@ class Agent:
             transport.close_all(peers_fd)
             return endpoint
         port = int(listener.getsockname()[1])
-        self._ledger.keep(key, port)
+        try:
+            self._ledger.keep(key, port)
+        except OSError as error:  # a full disk is no reason to leave a worker alone that answers
+            log.warning("a port cannot be written down", model=key.model, alias=key.alias, error=error.strerror)
         met = socket.socket(fileno=peers_fd[0]) if peers_fd else peers.listen(self._run_dir, key)
         endpoint = self._endpoints[key] = Endpoint(key, port, listener, self, met)
         return endpoint
