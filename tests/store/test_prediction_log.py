@@ -167,7 +167,7 @@ def test_rows_of_a_database_from_before_keep_their_values(store_settings, databa
         shipment.add(rows(5, features=[]))
         connection.execute(sa.text("DROP TABLE prediction_features"))
         connection.execute(sa.text("ALTER TABLE prediction_log ADD COLUMN features JSON"))
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
         for position, values in enumerate(old):
             told = None if values is None else json.dumps(values)
             statement = sa.text("UPDATE prediction_log SET features = :told WHERE position = :position")
