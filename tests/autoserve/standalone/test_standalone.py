@@ -17,6 +17,8 @@ import pytest
 from samovar.autoserve.standalone import codes
 from samovar.serving import keys
 
+pytestmark = pytest.mark.timeout(300)  # the first test of a session also logs the versions
+
 ROWS = {"dataframe_split": {"columns": ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]}}
 BODY = json.dumps({"dataframe_split": ROWS["dataframe_split"] | {"data": [[5.1, 3.5, 1.4, 0.2]]}})
 JSON = {"Content-Type": "application/json"}
@@ -48,7 +50,7 @@ class Program:
             connection.close()
 
     def up(self, eventually):
-        found = eventually(lambda: re.search(r'"port": (\d+)', self.said()) or self.process.poll() is not None, 30, "it starts")
+        found = eventually(lambda: re.search(r'"port": (\d+)', self.said()) or self.process.poll() is not None, 60, "it starts")
         assert found is not True, self.said()
         self.port = int(found[1])
 
@@ -57,7 +59,7 @@ class Program:
             with contextlib.suppress(OSError):
                 return self.ask(path="/health")[0] == 200
 
-        eventually(answers, 30, f"it answers: {self.said()}")
+        eventually(answers, 60, f"it answers: {self.said()}")
         return self
 
     def workers(self):
