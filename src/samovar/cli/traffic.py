@@ -66,25 +66,19 @@ def _show(console: Console, found: dict[str, Any]) -> None:
 
 
 def _show_split(console: Console, whole: str, seen: dict[str, Any]) -> None:
-    table = output.table(
-        f"Split of {whole}", "alias", "role", ">set", ">answered", ">share", ">p", "as set?", "fallback", "versions"
-    )
+    table = output.table(f"Split of {whole}", "=alias", ">set", ">rows", ">share", "as set?", "fallback")
     total = next((share["ratio"]["total"] for share in seen["shares"] if share["ratio"]), 0)
     others = sum(share["ratio"]["rows"] for share in seen["shares"] if share["ratio"])
     for share in seen["shares"]:
         ratio = share["ratio"]
         rows = ratio["rows"] if ratio else total - others
-        verdict = "" if ratio is None else f"[{'red' if ratio['verdict'] == 'mismatch' else 'default'}]{ratio['verdict']}[/]"
         table.add_row(
-            output.cell(share["target"]),
-            share["role"],
+            f"{output.cell(share['target'])} {', '.join(f'v{version}' for version in share['versions'])}",
             f"{share['percent']} %",
             f"{rows:,}",
             f"{100 * rows / total:.2f} %" if total else "",
-            "" if ratio is None or ratio["p"] is None else f"{ratio['p']:.2g}",
-            verdict,
+            "" if ratio is None else _verdict(ratio),
             _counts(share["fallback"]),
-            _counts({f"v{version}": rows for version, rows in share["versions"].items()}),
         )
     console.print(table)
     sticky = {
@@ -95,19 +89,23 @@ def _show_split(console: Console, whole: str, seen: dict[str, Any]) -> None:
     console.print(f"[dim]{sticky[seen['sticky']]}[/]")
 
 
+def _verdict(ratio: dict[str, Any]) -> str:
+    colour = {"mismatch": "red", "as set": "green"}.get(ratio["verdict"], "dim")
+    return f"[{colour}]{ratio['verdict']}[/]" + ("" if ratio["p"] is None else f" (p {ratio['p']:.2g})")
+
+
 def _show_shadows(console: Console, whole: str, seen: dict[str, Any]) -> None:
-    columns = ("alias", "version", "beside", ">rows", ">disagree", ">95 % interval", ">score difference", ">failed", "dropped")
-    table = output.table(f"Shadows of {whole}", *columns)
+    table = output.table(
+        f"Shadows of {whole}", "=alias", ">rows", ">disagree", "=95 % interval", ">score apart", ">failed", "dropped"
+    )
     for one in seen["shadows"]:
         low, high = one["interval"]
         told = one["disagreement"] is not None
         table.add_row(
-            output.cell(one["target"]),
-            f"v{one['version']}" if one["version"] else "none yet",
-            f"v{one['champion']}" if one["champion"] else "",
+            f"{output.cell(one['target'])} {'v' + one['version'] + ' beside v' + one['champion'] if one['version'] else ''}",
             f"{one['rows']:,}",
             f"{100 * one['disagreement']:.2f} %" if told else "",
-            f"{100 * low:.2f}-{100 * high:.2f} %" if told else "",
+            f"{100 * low:.2f} to {100 * high:.2f} %" if told else "",
             "" if one["difference"] is None else f"{one['difference']:.4g}",
             f"{one['failed']:,}",
             _counts(one["dropped"]),
