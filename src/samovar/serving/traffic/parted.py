@@ -81,7 +81,7 @@ class Parted:
 
     def _ask(self, part: Part, member: Member) -> None:
         job = part.job
-        columns = [column if isinstance(column, list) else list(column) for column in job.columns]
+        columns = [_listed(column) for column in job.columns]
         member.line.ask(self._how, columns, dict(job.params), lambda *reply: self._told(part, member, *reply))
 
     def _told(self, part: Part, member: Member, reply: frames.Told | str, welcome: frames.Welcome | None) -> None:
@@ -164,9 +164,16 @@ def part_of(job: Job, places: Sequence[int], member: Member | None) -> Part:
     """Return some rows of a request as a job of their own."""
     if len(places) == job.rows:
         return Part(Job(job.columns, job.rows, job.run, _nothing, params=job.params, keys=job.keys), member)
-    columns = [[column[place] for place in places] for column in job.columns]
+    columns = [[column[place] for place in places] for column in map(_listed, job.columns)]
     keys = None if job.keys is None else [job.keys[place] for place in places]
     return Part(Job(columns, len(places), job.run, _nothing, params=job.params, keys=keys, places=list(places)), member)
+
+
+def _listed(column: Any) -> list[Any]:
+    """Return a column as builtin values: large ones may be arrays."""
+    if isinstance(column, list):
+        return column
+    return column.tolist() if hasattr(column, "tolist") else list(column)  # type: ignore[no-any-return]
 
 
 def _nothing(_answers: Any) -> bytes:
