@@ -173,7 +173,7 @@ def _listed(column: Any) -> list[Any]:
     """Return a column as builtin values: large ones may be arrays."""
     if isinstance(column, list):
         return column
-    return column.tolist() if hasattr(column, "tolist") else list(column)  # type: ignore[no-any-return]
+    return column.tolist() if hasattr(column, "tolist") else list(column)
 
 
 def _nothing(_answers: Any) -> bytes:
