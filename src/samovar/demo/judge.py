@@ -263,7 +263,9 @@ def _drift(case: Case) -> Check:
     calm = case.rows(query, case.facts["model"], case.first, case.facts["dataset"])
     alarm = case.rows(query, case.facts["model"], case.first, case.facts["drifted"])
     files = bool(alarm) and all((Path(alarm[0]["folder"]) / f"drift_report.{kind}").is_file() for kind in ("csv", "json", "html"))
-    held = worst > 0.1 and [row["verdict"] for row in alarm] == ["alarm"] and [row["verdict"] for row in calm] == ["ok"] and files
+    # On a slow machine the scheduler looks a second time, and must come to the same verdict.
+    verdicts = [{row["verdict"] for row in rows} for rows in (calm, alarm)]
+    held = worst > 0.1 and verdicts == [{"ok"}, {"alarm"}] and files
     return (
         "drift raised the alarm, the undrifted rows did not",
         held,
