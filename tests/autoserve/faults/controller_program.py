@@ -37,6 +37,17 @@ class Registry:
     def models(self):
         return [Model(name, found["aliases"], 99, "", found.get("tags", {})) for name, found in self.read().items()]
 
+    def model(self, name):
+        return self.read()[name]
+
+    def version(self, model, number):
+        return (model, number)
+
+    def set_model_tag(self, *_):
+        """Keep nothing."""
+
+    delete_model_tag = set_model_tag
+
     def current(self, key):
         return self.read().get(key.model, {}).get("aliases", {}).get(key.alias)
 
