@@ -80,12 +80,12 @@ class Bench:
     def moves(self) -> None:
         """From alias to answer, with the doorbell and by the poll alone; and beside `mlflow models serve`."""
         rung, polled = self.count(34, 2), self.count(10, 1)
-        with stack_of(SAMOVAR_POLL_SECONDS=SLOW_POLL) as (stack, address):
+        with stack_of(SAMOVAR_DOORBELL_POLL_SECONDS=SLOW_POLL) as (stack, address):
             shop = shelf.Shelf(address, stack.state / "mlflow/artifacts", self.kinds)
             if stack.doorbell():
                 self.details["moves_rung"] = self._move(stack, shop, rung)
             bench_restarts = [] if self.asked.quick else restart.run(shop, shop.put("fraud"), 3)
-        with stack_of() as (stack, address):
+        with stack_of(SAMOVAR_DOORBELL="off") as (stack, address):
             shop = shelf.Shelf(address, stack.state / "mlflow/artifacts", self.kinds)
             self.details["moves_polled"] = self._move(stack, shop, polled if "moves_rung" in self.details else rung)
         best = self.details.get("moves_rung", self.details["moves_polled"])

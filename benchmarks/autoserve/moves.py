@@ -39,8 +39,9 @@ def run(stack: Stack, shelf: Shelf, versions: Mapping[str, Sequence[Made]], say:
                 began = time.monotonic()
                 shelf.client.set_registered_model_alias(name, "Production", str(made[number].version))
                 seconds[name].append(until_version(*at[name], made[number].version) - began)
+                # Then at another moment of the poll each time, when the old worker has heard that it is to leave.
+                time.sleep(0.4 + number % 7 * 0.11)
                 bad += wrong(at[name], made[number])
-                time.sleep(number % 7 * 0.11)  # at another moment of the poll each time
         if number % 10 == 0:
             say(f"move {number}/{rounds - 1} of each: {', '.join(f'{name} {taken[-1]:.2f} s' for name, taken in seconds.items())}")
     return {"moves": sum(map(len, seconds.values())), "wrong": bad, **summary(seconds)}
