@@ -25,3 +25,10 @@ class Tuning(msgspec.Struct, frozen=True, omit_defaults=True):
 
 PLAIN = Tuning()
 """What holds for an endpoint of which nobody said anything."""
+
+
+def unshared(tuning: Tuning) -> tuple[str, ...]:
+    """Return what is wrong with a tuning where endpoints pass each other no rows: in containers and pods they cannot yet."""
+    if not (tuning.split or tuning.shadow):
+        return ()
+    return ("Its split and its shadow are not applied: containers and pods pass each other no rows yet.",)

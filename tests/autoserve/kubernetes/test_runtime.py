@@ -184,6 +184,13 @@ def test_tuning_changes_the_objects_and_takes_away_what_it_no_longer_needs(runti
     assert fake.get("PodDisruptionBudget", NAME) is None
 
 
+def test_a_split_that_pods_cannot_share_is_warned_of(runtime):
+    bring(runtime, 1)
+    assert state(runtime).warnings == ()
+    runtime.tune(KEY, Tuning(split=(("Challenger", 10),)))
+    assert "not applied" in state(runtime).warnings[0]
+
+
 def test_stopping_takes_all_of_it_and_nothing_else(runtime, fake):
     bring(runtime, 1)
     bring(runtime, 1, Key("iris", "Candidate"))

@@ -19,7 +19,7 @@ from samovar.autoserve.origin import origin
 from samovar.autoserve.protocol import EndpointState
 from samovar.autoserve.runtimes.docker import boxes, endings, recipe
 from samovar.autoserve.runtimes.docker.boxes import Box, Offer
-from samovar.autoserve.tuning import PLAIN
+from samovar.autoserve.tuning import PLAIN, unshared
 from samovar.errors import Conflict, ModelError, NotFound, SamovarError
 from samovar.logs import get_logger
 from samovar.scoring.plan import FORMAT
@@ -201,6 +201,7 @@ class DockerRuntime:
             failures=failure.count if failure else 0,
             reason=failure.reason if failure else "",
             tuning=msgspec.structs.replace(tuning, split=traffic.split, shadow=traffic.shadow),
+            warnings=unshared(traffic),
         )
         if current is None:
             return state

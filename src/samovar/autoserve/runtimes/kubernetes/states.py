@@ -10,7 +10,7 @@ from samovar.autoserve.plan import Key
 from samovar.autoserve.protocol import EndpointState
 from samovar.autoserve.runtimes.kubernetes.manifests import NOTE, PORT, VERSION, Offer
 from samovar.autoserve.standalone import codes
-from samovar.autoserve.tuning import PLAIN, Tuning
+from samovar.autoserve.tuning import PLAIN, Tuning, unshared
 from samovar.scoring.plan import FORMAT
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ def state(seen: Seen, host: str) -> EndpointState:
         format=FORMAT,
         host=host,
         tuning=tuning_of(seen.deployment),
+        warnings=unshared(tuning_of(seen.deployment)),
+        origin=note(template, "origin") if template is not None else "",
     )
 
 
