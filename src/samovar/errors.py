@@ -11,6 +11,7 @@
     │   ├── DataError               rows that the contract or the dataset rules refuse
     │   ├── RequestError            one request to an endpoint; carries the field's path
     │   └── Conflict                the world is not as the call assumed (already up, port taken, busy)
+    │       └── Superseded          a controller with a younger lease gives the orders
     ├── RetryLater                  nothing is wrong with the call: try again after a while
     │   ├── RegistryUnavailable     MLflow cannot be reached or answers garbage
     │   ├── StoreUnavailable        the app database or the lake cannot be reached
@@ -96,6 +97,10 @@ class RequestError(FixInput):
 
 class Conflict(FixInput):
     """The world is not as the call assumed: already running, port taken, claimed by another."""
+
+
+class Superseded(Conflict):
+    """A controller with a younger lease gives the orders: this one may not."""
 
 
 class RetryLater(SamovarError):

@@ -166,7 +166,7 @@ def test_a_refused_controller_stands_by_until_somebody_else_has_led(hosts):
     """Two databases for one agent: they do not take it from each other in turns."""
     first, second = hosts.controller(), hosts.controller()
     first.tick()
-    first.refused()
+    first.refused(first.standing().epoch)
     for _ in range(5):
         hosts.now += 1
         first.tick()
@@ -178,6 +178,21 @@ def test_a_refused_controller_stands_by_until_somebody_else_has_led(hosts):
     second.release()
     first.tick()
     assert hosts.acting() == [0]
+
+
+def test_an_order_of_an_earlier_holding_does_not_cost_the_present_one(hosts):
+    """A builder that was on its way when the lease changed hands and back is refused; whoever leads now is not."""
+    first, second = hosts.controller(), hosts.controller()
+    first.tick()
+    early = first.standing().epoch
+    first.release()
+    second.tick()
+    second.release()
+    first.tick()
+    first.refused(early)
+    assert hosts.acting() == [0]
+    first.refused(first.standing().epoch)
+    assert hosts.acting() == []
 
 
 def test_a_steady_holder_writes_its_renewals_and_one_that_waits_writes_nothing(hosts):

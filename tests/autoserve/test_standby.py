@@ -12,6 +12,7 @@ from samovar.autoserve.lease import DatabasePlace, HeldLease
 from samovar.autoserve.plan import Key
 from samovar.autoserve.runtimes.process.link import AgentLink
 from samovar.autoserve.runtimes.process.runtime import ProcessRuntime
+from samovar.errors import Conflict
 from samovar.scoring.plan import encode
 from samovar.store import events
 from samovar.store.database import open_database
@@ -128,3 +129,24 @@ def test_a_steady_world_is_written_about_by_nobody(two, eventually):
     two.round()
     assert changes() == before + 1
     connection.close()
+
+
+def test_a_conflict_about_one_endpoint_costs_no_lease(two, eventually):
+    """A name that a stranger has taken is that endpoint's trouble; all others go on being served."""
+    controller, _, delivery = two.controller()
+    taken = Key("m", "Candidate")
+    bring = delivery.bring
+
+    def bring_or_not(key, version, **asked):
+        if key == taken:
+            raise Conflict("The name is taken.", remedy="Rename it.")
+        bring(key, version, **asked)
+
+    delivery.bring = bring_or_not
+    two.registry.now = {taken: 1, KEY: 1}
+    eventually(lambda: (two.round(), (two.agent.state() or protocol.EndpointState("", "", 0)).up)[1], 15)
+    two.round()
+    assert controller.health.standby == ""
+    conditions = {status.alias: (status.condition, status.reason) for status in controller.statuses()}
+    assert conditions["Production"] == ("Ready", "")
+    assert conditions["Candidate"] == ("Failed", "The name is taken. Rename it.")

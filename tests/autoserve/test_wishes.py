@@ -53,6 +53,12 @@ def test_a_tag_that_cannot_be_read_is_named_and_left_out(field, said):
     assert said not in problem.removeprefix(f"Tag samovar.{field}: ").split(" ")
 
 
+def test_a_version_of_five_thousand_digits_is_none():
+    """One tag of one model may not stop the reading of all the others."""
+    wish = read(**{"samovar__last_good.Production": "9" * 5000})[Key("m", "Production")]
+    assert wish.last_good is None
+
+
 def test_a_split_is_written_as_it_is_read():
     text = wishes.split_text({"Challenger": 10, "Candidate": 5})
     assert read(samovar__split=text)[Key("m", "Production")].tuning.split == (("Candidate", 5), ("Challenger", 10))

@@ -226,7 +226,7 @@ def message(provider, *, plain):
 def plant_a_lost_byte():
     """A body that comes in two pieces loses its last byte."""
     hold = Connection._hold
-    Connection._hold = lambda self, data: hold(self, data[:-1] + b" ")
+    Connection._hold = lambda self, data, head: hold(self, data[:-1] + b" ", head)
 
 
 def plant_a_blind_eye():

@@ -23,7 +23,7 @@ from samovar.autoserve.status import ALARMING, HELD, NOTABLE, EndpointStatus, de
 from samovar.autoserve.tags import Tags
 from samovar.autoserve.tuning import PLAIN
 from samovar.autoserve.vanish import Vanishing
-from samovar.errors import Conflict, GiveUp, Preparing, SamovarError, Untrusted
+from samovar.errors import GiveUp, Preparing, SamovarError, Superseded, Untrusted
 from samovar.logs import get_logger
 from samovar.scoring.plan import FORMAT
 
@@ -100,6 +100,7 @@ class Controller:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lease: Lease = lease or Alone()
+        self._clock = clock
         self._registry = registry
         self._runtime = runtime
         self._journal = journal
@@ -157,10 +158,13 @@ class Controller:
         self._set_health(standby=standing.reason, epoch=standing.epoch)
         if standing.reason:
             self._builds.clear()
+            self._runtime.epoch = 0  # whatever it looks at, it changes nothing on the way
         elif standing.epoch != self._runtime.epoch:
             self._runtime.epoch = standing.epoch
             with self._vanish_lock:
                 self._vanishing, self._gone = Vanishing(), Gone(self._registry)
+            self._tags = Tags(self._registry, self._clock)
+            self._lasting = Lasting(self._retries, self._tags, self._clock)
             self._told = None
             log.info("leads", epoch=standing.epoch, was=before.standby or "new")
         return not standing.reason
@@ -231,6 +235,7 @@ class Controller:
         key = action.key
         if not self._may():
             return
+        epoch = self._runtime.epoch
         try:
             match action:
                 case Start(version=version) | Swap(version=version):
@@ -246,13 +251,13 @@ class Controller:
                     self._lasting.forget(key)
                     self._journal.observe({key: None})
                     self._journal.event("stopped", key)
-        except Conflict:
-            self._lease.refused()
+        except Superseded:
+            self._lease.refused(epoch)
         except SamovarError as error:
             log.warning("an action waits for the next round", action=type(action).__name__, model=key.model, reason=str(error))
 
     def _build(self, key: Key, version: int) -> None:
-        began = time.monotonic()
+        began, epoch = time.monotonic(), self._runtime.epoch
         try:
             failure = self._retries.failure(key, version)
             failed = failure is not None and not failure.waiting
@@ -262,8 +267,8 @@ class Controller:
             return
         except Untrusted as error:
             self._retries.note(key, version, str(error), untrusted=True)
-        except Conflict:
-            self._lease.refused()
+        except Superseded:
+            self._lease.refused(epoch)
             return
         except SamovarError as error:
             if not self._builds.wished(key, version):

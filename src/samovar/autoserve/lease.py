@@ -52,8 +52,8 @@ class Lease(Protocol):
     def tick(self) -> float:
         """Renew the lease, or take it when it is free; returns the seconds until it shall be called again. Never raises."""
 
-    def refused(self) -> None:
-        """A runtime has heard a controller with a younger lease: act no more until this is no longer so."""
+    def refused(self, epoch: int) -> None:
+        """An order of that lease was refused, because a younger one has spoken: act no more until this is no longer so."""
 
     def release(self) -> None:
         """Give the lease back: this controller ends."""
@@ -70,7 +70,7 @@ class Alone:
         """See ``Lease``."""
         return 3600.0
 
-    def refused(self) -> None:
+    def refused(self, epoch: int) -> None:
         """See ``Lease``."""
 
     def release(self) -> None:
@@ -194,10 +194,12 @@ class HeldLease:
             self._trouble(str(error))
         return self._seconds / RENEWALS if self._mine is not None else min(LOOK_SECONDS, self._seconds / RENEWALS)
 
-    def refused(self) -> None:
+    def refused(self, epoch: int) -> None:
         """See ``Lease``."""
         with self._lock:
-            self._shunned = self._mine.epoch if self._mine is not None else self._shunned
+            if self._mine is None or self._mine.epoch != epoch:
+                return  # an order from before this holding
+            self._shunned = epoch
         self._lose(
             "The runtime has heard a controller with a younger lease, though this one holds the lease of its database. Let all"
             " controllers of a host use one database; if there is no other, run `samovar down` and `samovar up`."

@@ -64,6 +64,10 @@ def split_text(split: Mapping[str, int]) -> str:
     return ",".join(f"{alias}={percent}" for alias, percent in split.items())
 
 
+_DIGITS = 19
+"""No version has so many; a tag may hold a hundred thousand, at which Python refuses to read a number."""
+
+
 def _wish(version: int, alias: str, model: Model) -> Wish:
     if not model.tags:
         return Wish(version)
@@ -82,7 +86,7 @@ def _wish(version: int, alias: str, model: Model) -> Wish:
         version,
         msgspec.convert(known, Tuning) if known else PLAIN,
         tuple(problems),
-        int(good) if good.isdecimal() else None,
+        int(good) if good.isdecimal() and len(good) < _DIGITS else None,
         model.tags.get(rejected_tag(version), ""),
     )
 

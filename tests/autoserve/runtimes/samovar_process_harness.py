@@ -44,6 +44,10 @@ class ProcessHarness(Harness):
         runtime.epoch = epoch
         return runtime
 
+    def abandoned(self, key, version):
+        """The agent has the whole order when ``bring`` returns; before that, it has none."""
+        self.runtime().bring(key, version, wished=lambda: True)
+
     def workers(self, state):
         return len(state.pids)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Runtime(Protocol):
     """Runs endpoints. Every method may be called again with the same arguments and then changes nothing.
 
-    Every method raises ``StackUnavailable`` when the runtime cannot be reached, and ``Conflict`` when a controller with a younger
+    Every method raises ``StackUnavailable`` when the runtime cannot be reached, and ``Superseded`` when a controller with a younger
     lease has spoken to it.
 
     Attributes:

@@ -20,7 +20,7 @@ from samovar.autoserve.protocol import EndpointState
 from samovar.autoserve.runtimes.docker import boxes, endings, recipe
 from samovar.autoserve.runtimes.docker.boxes import Box, Offer
 from samovar.autoserve.tuning import PLAIN, unshared
-from samovar.errors import Conflict, ModelError, NotFound, SamovarError
+from samovar.errors import Conflict, ModelError, NotFound, SamovarError, Superseded
 from samovar.logs import get_logger
 from samovar.scoring.plan import FORMAT
 
@@ -163,10 +163,10 @@ class DockerRuntime:
         return sorted((box for box in read if box is not None), key=lambda box: box.generation)
 
     def _ours(self, key: Key) -> list[Box]:
-        """List an endpoint's containers, for an order; raises ``Conflict`` when a controller with a younger lease has spoken."""
+        """List an endpoint's containers, for an order; raises ``Superseded`` when a controller with a younger lease has spoken."""
         found = self._listed()
         if self._youngest(found) > self.epoch:
-            raise Conflict("A controller with a younger lease gives the orders here.", remedy="Stop this controller.")
+            raise Superseded("A controller with a younger lease gives the orders here.", remedy="Stop this controller.")
         return [box for box in found if box.offer.key == key]
 
     def _youngest(self, found: Iterable[Box]) -> int:

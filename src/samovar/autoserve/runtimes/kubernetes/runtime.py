@@ -14,7 +14,7 @@ from samovar.autoserve.runtimes.kubernetes import manifests, states
 from samovar.autoserve.runtimes.kubernetes.cluster import KINDS
 from samovar.autoserve.runtimes.kubernetes.manifests import ENDPOINT, Offer
 from samovar.autoserve.tuning import PLAIN
-from samovar.errors import Conflict
+from samovar.errors import Conflict, Superseded
 from samovar.logs import get_logger
 from samovar.scoring.plan import FORMAT
 
@@ -174,12 +174,12 @@ class KubernetesRuntime:
             self._cluster.apply(one, seen=known)
 
     def _deployment(self, key: Key) -> dict[str, Any] | None:
-        """Return the endpoint's Deployment if it is ours; raises ``Conflict`` when a younger controller has changed it."""
+        """Return the endpoint's Deployment if it is ours; raises ``Superseded`` when a younger controller has changed it."""
         found = self._cluster.get("Deployment", endpoint_name(*key))
         if found is None or not self._ours(found) or states.key_of(found) != key:
             return None
         if states.epoch_of(found) > self.epoch:
-            raise Conflict("A controller with a younger lease gives the orders here.", remedy="Stop this controller.")
+            raise Superseded("A controller with a younger lease gives the orders here.", remedy="Stop this controller.")
         return found
 
     def _host(self, name: str) -> str:

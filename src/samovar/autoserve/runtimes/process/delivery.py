@@ -81,8 +81,8 @@ class Delivery:
         registry = self._registry()
         version = registry.version(key.model, number)
         offer = protocol.Serve(key.model, key.alias, number, version.label, origin(version), FORMAT)
-        # A promoted candidate and a rolled back champion are in the agent's memory already.
-        if self._agent.serve(offer):
+        # The alias may have moved while MLflow took its time. What was promoted or rolled back is in the agent's memory already.
+        if not wished() or self._agent.serve(offer):
             return
         self._check_prepared(key.model, offer.origin)
         files = fetch_files(registry, version)
@@ -101,6 +101,8 @@ class Delivery:
         kept = None if again else self._cache.get(request)
         python = self._python(request, offer.origin, need, kept)
         fd = self._build(request, python, wished) if kept is None else memory.seal(kept, name=f"{key.model}-v{number}")
+        if fd is None:
+            return
         try:
             plan = memory.read(fd) if kept is None else kept
             if wished():
@@ -131,21 +133,24 @@ class Delivery:
         del self._needs[request.model, origin]
         return python
 
-    def _build(self, request: BuildRequest, python: str | None, wished: Callable[[], bool]) -> int:
-        """Have a plan built; return its descriptor."""
+    def _build(self, request: BuildRequest, python: str | None, wished: Callable[[], bool]) -> int | None:
+        """Have a plan built; return its descriptor, or None when nobody wishes for it any more."""
         if python is not None:
             plan = run_builder(request, self._build_seconds, memory=self._build_memory, python=python)
             return memory.seal(encode(plan), name=f"{request.model}-v{request.version}")
         order = protocol.Build(request.model, request.version, self._build_seconds)
         request_fd = memory.seal(msgspec.msgpack.encode(request), name="request")
         try:
-            built, fd = self._agent.build(order, request_fd, wished)
+            answer = self._agent.build(order, request_fd, wished)
         except StackUnavailable:
             # No zygote now: a builder that starts from nothing takes seconds longer, and is as good.
             plan = run_builder(request, self._build_seconds, memory=self._build_memory)
             return memory.seal(encode(plan), name=f"{request.model}-v{request.version}")
         finally:
             os.close(request_fd)
+        if answer is None:
+            return None
+        built, fd = answer
         if fd is not None:
             return fd
         raise (Untrusted if built.condition == "Untrusted" else ModelError)(built.message, remedy=built.remedy)

@@ -13,7 +13,7 @@ from samovar.autoserve import protocol, transport
 from samovar.autoserve.agent import config as files
 from samovar.autoserve.agent.workers import read_known
 from samovar.autoserve.plan import Key
-from samovar.errors import Conflict, GiveUp, ModelError, StackUnavailable
+from samovar.errors import GiveUp, ModelError, StackUnavailable, Superseded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ class AgentLink:
 
     Attributes:
         epoch: number of the controller's lease, which all orders carry; an order with an older one than the agent has heard raises
-            ``Conflict``.
+            ``Superseded``.
     """
 
     def __init__(self, run_dir: Path, *, timeout: float = TIMEOUT) -> None:
@@ -59,15 +59,16 @@ class AgentLink:
 
     def build(
         self, order: protocol.Build, request_fd: int, wished: Callable[[], bool] = lambda: True
-    ) -> tuple[protocol.Built, int | None]:
+    ) -> tuple[protocol.Built, int | None] | None:
         """Have a version built in a process that has the libraries loaded already; wait for it as long as it is ``wished``.
 
         Returns:
-            The answer, and the sealed plan's descriptor, which the caller owns, when there is one.
+            The answer, and the sealed plan's descriptor, which the caller owns, when there is one; None when nobody wishes for the
+            version any more.
 
         Raises:
             StackUnavailable: there is no agent, or no builder can be made now.
-            ModelError: the builder died, or nobody wishes for the version any more.
+            ModelError: the builder died.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
@@ -79,7 +80,7 @@ class AgentLink:
             began = time.monotonic()
             packet, fds = _awaited(ours, began + order.seconds + self._timeout, wished)
         if not packet and not wished():
-            raise ModelError("Another version is wanted by now.")
+            return None
         if not packet:
             raise _died(order, time.monotonic() - began)
         built = protocol.decode(packet)
@@ -135,7 +136,7 @@ class AgentLink:
             transport.send(line, protocol.encode(request), fds or [])
             reply = _reply(line)
         if isinstance(reply, protocol.Refusal):
-            raise (Conflict if reply.stale else GiveUp)(reply.message)
+            raise (Superseded if reply.stale else GiveUp)(reply.message)
         return reply
 
     @contextlib.contextmanager
