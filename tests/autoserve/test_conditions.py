@@ -48,6 +48,54 @@ def test_a_version_deleted_under_its_alias_keeps_answering_until_a_person_says(w
     assert world.controller.health.held == ()
 
 
+@pytest.mark.parametrize("where", ["built", "loaded"])
+def test_a_broken_version_deleted_under_its_alias_leaves_the_one_that_answers(world, where):
+    """Its alias went with it although it never served. A controller without memory sees what the agent tried last."""
+    if where == "built":
+        world.delivery.errors[2] = ModelError("The model has no head.")
+    else:
+        world.delivery.behaviour[2] = {"broken": ""}
+    world.registry.now = {KEY: 1}
+    before = world.ready(1)
+    world.registry.now = {KEY: 2}
+    world.until(lambda status: status.condition == "Degraded" and status.reason)
+    if where == "loaded":
+        world.start()
+    world.registry.delete_version("m", 2)
+    for _ in range(4):
+        world.settle()
+    after = world.status()
+    assert (after.condition, after.serving, after.pid) == ("Degraded", 1, before.pid)
+    assert "Version 2 was deleted from the registry" in after.reason
+    assert "Version 1 keeps answering" in after.reason
+    world.controller.confirm()
+    world.controller.step()
+    assert world.status() is None
+
+
+def test_a_wrong_address_does_not_end_the_only_endpoint(world):
+    """It holds models too, and they get endpoints of their own."""
+    world.registry.now = {KEY: 1}
+    before = world.ready(1)
+    world.registry.delete_model("m")
+    world.registry.now = {Key("other", "Production"): 1}
+    for _ in range(4):
+        world.controller.step()
+    after = world.status()
+    assert (after.condition, after.serving, after.pid) == ("Degraded", 1, before.pid)
+    assert "check the registry's address" in after.reason
+    world.registry.born["m"] = "m"
+    world.registry.now = {KEY: 1}
+    assert world.ready(1).pid == before.pid
+
+
+def test_the_only_alias_can_be_deleted(world):
+    world.registry.now = {KEY: 1}
+    world.ready(1)
+    world.registry.now = {}
+    world.eventually(lambda: (world.controller.step(), world.status())[1] is None)
+
+
 def test_a_person_can_end_what_answers_from_a_deleted_version(world):
     world.registry.now = {KEY: 1}
     world.ready(1)

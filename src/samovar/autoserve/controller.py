@@ -222,7 +222,7 @@ class Controller:
         }
         with self._vanish_lock:
             stoppable = self._vanishing.observe(wanted.keys(), actual.keys())
-            stoppable = self._gone.observe(wanted.keys(), stoppable, states)
+            stoppable = self._gone.observe(wanted, stoppable, states)
             held = {*self._vanishing.held, *self._gone.held}
         self._set_health(held=tuple(sorted(f"{key.model}@{key.alias}" for key in held)))
         blocked = self._retries.blocked() | self._lasting.barred(wished)
