@@ -33,6 +33,9 @@ NAMES = [
     "{name}[0-9]+",
     "%2F",
     "a\u0085b",
+    "a{{b",  # Traefik runs its file as a template before it reads it as YAML
+    '{{ env "HOME" }}',
+    "}}`{{`'\"",
 ]
 
 
@@ -55,6 +58,13 @@ def test_every_name_is_reached_however_it_is_encoded(gateway, upstream):
             for below in (f"{spelled}/Production", f"{spelled}/b-1_X", spelled):
                 status, said = gateway.ask(f"/models/{below}/v2/models?x=%20y&z", "POST", "{}")
                 assert (status, said["name"], said["path"]) == (200, name, "/v2/models?x=%20y&z"), (name, below)
+
+
+def test_a_name_with_a_line_break_holds_up_nobody(gateway, upstream):
+    """Traefik cannot tell an endpoint of such a prefix in a header, and says so; the others are none the worse."""
+    gateway.route({("a\nb\r\tc", "Production"): upstream("broken"), ("m", "Production"): upstream("m")})
+    assert gateway.ask("/models/a%0Ab%0D%09c/Production/ping")[0] == 500
+    assert gateway.ask("/models/m/Production/ping")[1]["name"] == "m"
 
 
 def test_an_alias_is_only_what_it_is_called(gateway, upstream):
@@ -189,6 +199,15 @@ def test_the_file_is_plain_ascii():
     """So that neither YAML nor Traefik's rules have an opinion on it."""
     endpoints = {Key(name, "Production"): "http://127.0.0.1:1" for name in NAMES}
     assert msgspec.json.encode(routes(endpoints, "http://127.0.0.1:9")).isascii()
+
+
+@given(st.text(SIGNS, min_size=1, max_size=8))
+def test_no_name_is_a_template(tmp_path_factory, name):
+    """Traefik runs what stands in double braces, and one that it cannot run holds up the routes of all."""
+    folder = tmp_path_factory.mktemp("routes")
+    known = EndpointStatus(endpoint_name(name, "Production"), name, "Production", 1, 1, "v1", "http://h:1", "Ready", "")
+    RoutesWriter(folder, "http://127.0.0.1:9")(Round((known,), 0.0, whole=True))
+    assert "{{" not in (folder / "routes.yml").read_text()
 
 
 def test_the_program_tells_traefik_nothing_else(tmp_path):

@@ -93,6 +93,11 @@ def _combined(paths: Iterable[str], words: list[str]) -> Iterable[tuple[str, str
     return ((path, word) for path in paths for word in words)
 
 
+_ESCAPED = frozenset('"\\{}')
+"""Signs of ASCII that are written as escapes. Braces, because Traefik runs its file as a Go template before it reads it: a model
+called ``{{ env "X" }}`` must be a name, and one called ``{{`` must not hold up the routes of all others."""
+
+
 def _quoted(text: str) -> str:
-    """Write a string as Traefik's rules (Go) do, in ASCII, so that neither YAML nor JSON has an opinion on it."""
-    return '"' + "".join(sign if " " <= sign <= "~" and sign not in '"\\' else f"\\U{ord(sign):08x}" for sign in text) + '"'
+    """Write a string as Traefik's rules (Go) do, in ASCII, so that neither YAML nor JSON nor a template has an opinion on it."""
+    return '"' + "".join(sign if " " <= sign <= "~" and sign not in _ESCAPED else f"\\U{ord(sign):08x}" for sign in text) + '"'
