@@ -69,6 +69,8 @@ OTHERS = {
     "no comma": split().replace(b"],[", b"][", 1),
     "brackets inside": split().replace(b"-50,", b"[-50],"),
     "a gap in a number": split().replace(b"-50,", b"-5 0,"),
+    "a digit after a row": split().replace(b"],[", b"]1,[", 50),
+    "a digit before a row": split().replace(b"],[", b"],1[", 50),
     "a line": split().replace(b"-50,", b"-50,\n"),
     "two points": split().replace(b"-50,", b"-5.0.1,"),
     "a plus": split().replace(b"-50,", b"+50,"),
@@ -79,6 +81,8 @@ OTHERS = {
     "params": json.dumps({"dataframe_split": {**SPLIT, "data": ROWS}, "params": {"x": 1}}).encode(),
     "rows in the params": json.dumps({"dataframe_split": {**SPLIT, "data": []}, "params": {"x": ROWS}}).encode(),
     "two tables": split()[:-2] + b',"data":' + json.dumps(ROWS).encode() + b"}}",
+    "rows beside the records": json.dumps({"x": ROWS, "dataframe_records": [{"a": 1, "b": 2, "c": 3}]}).encode(),
+    "rows in a record": json.dumps({"dataframe_records": [{"a": 1, "b": 2, "c": 3, "x": ROWS}]}).encode(),
     "few rows": split(ROWS[:10]),
     "one form too many": split()[:-1] + b',"inputs":[[1,2,3]]}',
     "torn": split()[:-3],
@@ -106,6 +110,30 @@ def test_a_body_is_never_read_in_two_ways(data):
     found = read(bytes(body))
     if found is not None:
         assert found == [list(column) for column in READER.exact(bytes(body)).columns]
+
+
+FORMS = st.sampled_from(("dataframe_split", "dataframe_records", "instances", "inputs"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_matrix_in_a_field_that_nobody_reads_is_no_rows(data):
+    """Fields that the model does not know are put anywhere, with matrices, lists, texts of them: the others' columns, or none."""
+    count = data.draw(st.sampled_from([0, 1, 2, 100]))
+    matrix = [[float(number)] * 3 for number in range(100)]
+    unknown = st.dictionaries(
+        st.sampled_from(["x", "y", "data", "columns", "params", "inputs"]),
+        st.sampled_from([matrix, matrix[:1], [matrix], {"x": matrix}, "[[1,2,3],[4,5,6]]", [], {}, None]),
+        max_size=2,
+    )
+    named = [{**dict(zip("abc", row, strict=True)), **data.draw(unknown)} for row in ROWS[:1] * count]
+    form = data.draw(FORMS)
+    sent = {**SPLIT, "data": ROWS[:count], **data.draw(unknown)} if form == "dataframe_split" else named
+    whole = list({**data.draw(unknown), form: sent, **data.draw(unknown)}.items())
+    body = json.dumps(dict(data.draw(st.permutations(whole))), separators=data.draw(st.sampled_from([(",", ":"), (", ", ": ")])))
+    found = read(body.encode())
+    if found is not None:
+        assert found == [list(column) for column in READER.exact(body.encode()).columns]
 
 
 def test_only_compiled_models_of_doubles_are_read_so():

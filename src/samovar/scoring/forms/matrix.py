@@ -50,9 +50,12 @@ class MatrixReader:
             return None
         first = body.find(b"]", start)
         alone = body[: first + 1] + body[end + 1 :]
-        # With its first row alone the body must be a good one of one row: then the matrix is where rows belong. An index has a
-        # value for each row, and its name may be written with escapes.
+        # With its first row alone the body must be a good one of one row, and without rows it must not: then the matrix is where
+        # rows belong, and not in a field that nobody reads. An index has a value for each row, and its name may be written with
+        # escapes.
         if b"index" in alone or b"\\" in alone or self._row(alone) is None:
+            return None
+        if self._row(body[:start] + b"[]" + body[end + 2 :]) is not None:
             return None
         matrix = _tight(body[start + 2 : end])
         if matrix is None or not self._is_regular(matrix):
@@ -68,7 +71,8 @@ class MatrixReader:
         """Tell whether between every so many numbers, and nowhere else, one row ends and the next begins."""
         marks = matrix.translate(None, b"0123456789.+-eE")
         row, rows = b"," * (self._width - 1), marks.count(b"]") + 1
-        return rows >= _FEWEST and marks == b"],[".join([row] * rows)
+        # Nor may a digit stand between a row's end and the next one's begin: without the brackets it would join a number.
+        return rows >= _FEWEST and marks == b"],[".join([row] * rows) and matrix.count(b"],[") == rows - 1
 
 
 def _tight(matrix: bytes) -> bytes | None:
