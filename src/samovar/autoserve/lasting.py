@@ -6,6 +6,10 @@ endpoint while the wanted version cannot.
 ``samovar.rejected.<version>`` says why a version is not tried as others are. One that begins with ``failed:`` (it never answered)
 is tried again, every five minutes: its host may have been at fault. Any other (``crashed:``, or what a person wrote) waits for a
 person: every attempt would cost callers their answers. It is cleared by deleting the tag, or by moving the alias away and back.
+
+The tag speaks of a version for all aliases of its model, although one of them may be at fault (a memory limit of its own). So it is
+not written while another alias is served that version steadily; and what served an alias well last is tried where nothing else
+answers, whatever Samovar wrote.
 """
 
 from __future__ import annotations
@@ -47,6 +51,7 @@ class Lasting:
         self._tags = tags
         self._clock = clock
         self._alive: dict[Key, tuple[int, int, float]] = {}
+        self._serving: dict[Key, int | None] = {}
         self._wanted: dict[Key, int] = {}
         self._pardoned: set[tuple[str, int]] = set()
 
@@ -60,6 +65,7 @@ class Lasting:
                 same = before is not None and before[:2] == (state.serving, state.restarts)
                 alive[key] = before if before is not None and same else (state.serving, state.restarts, now)
         self._alive = alive
+        self._serving = {key: state.serving for key, state in states.items()}
         for key, version, _ in self._retries.known():
             if self._steady(key, version):
                 self._retries.forgive(key, version)
@@ -74,7 +80,7 @@ class Lasting:
                 self._read(key, wish)
         for key, version, entry in self._retries.known():
             said = wished[key].rejected if key in wished and wished[key].version == version else None
-            if said is not None and entry.broken and not _says(said, entry):
+            if said is not None and entry.broken and not _says(said, entry) and not self._lives_elsewhere(key, version):
                 self._tags.put(key.model, rejected_tag(version), _text(entry))
 
     def forget(self, key: Key) -> None:
@@ -97,11 +103,19 @@ class Lasting:
         known = self._alive.get(key)
         return known is not None and known[0] == version and self._clock() - known[2] >= STEADY_SECONDS
 
+    def _lives_elsewhere(self, key: Key, version: int) -> bool:
+        """Whether another alias of the model is served a version steadily: that one would have the tag deleted at once."""
+        return any(other != key and other.model == key.model and self._steady(other, version) for other in self._alive)
+
+    def _nothing_better(self, key: Key, wish: Wish) -> bool:
+        """Whether a version served its alias well last, and no other one answers in its place."""
+        return wish.last_good == wish.version and self._serving.get(key) in {None, wish.version}
+
     def _read(self, key: Key, wish: Wish) -> None:
         """Believe a rejection, unless the version proves better."""
         if self._steady(key, wish.version):
             self._tags.put(key.model, rejected_tag(wish.version), None)
-        elif wish.rejected.startswith(FAILED) and not self._is_pardoned(key, wish):
+        elif wish.rejected.startswith(FAILED) and not self._is_pardoned(key, wish) and not self._nothing_better(key, wish):
             self._retries.learn(key, wish.version, wish.rejected.removeprefix(FAILED))
 
     def _pardon(self, wished: Mapping[Key, Wish]) -> None:
@@ -118,6 +132,8 @@ class Lasting:
         return (key.model, wish.version) in self._pardoned
 
     def _waits(self, key: Key, wish: Wish) -> bool:
+        if wish.rejected.startswith(CRASHED) and self._nothing_better(key, wish):
+            return False
         return not wish.rejected.startswith(FAILED) and not self._is_pardoned(key, wish)
 
 
