@@ -1,6 +1,6 @@
 """Runs every long or statistical measurement and publishes its figures: ``build/bench/X.json`` -> ``docs/figures/X.json``.
 
-CI runs none of this; it only holds the published figures against generous floors (``tests/test_figures.py``).
+CI runs none of this; it only holds the published figures against generous floors (``tests/test_house.py``).
 """
 
 from __future__ import annotations
