@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from samovar import settings as settings_module
-from samovar.autoserve import happenings, keyring
+from samovar.autoserve import happenings, keyring, main
 from samovar.autoserve.access import Access
 from samovar.autoserve.api import make_app
 from samovar.autoserve.controller import Health
@@ -213,3 +213,28 @@ class TestBeyondTheLoopback:
         answer = ask("/api/v1/confirm", "POST", headers={"Origin": "https://evil.example"})
         assert (answer.status_code, json.loads(answer.text)["error"]["kind"]) == (403, "Forbidden")
         assert controller.confirmed == 1
+
+
+@pytest.mark.parametrize("dead", ["lease", "controller"])
+def test_a_probe_hears_of_a_loop_that_is_dead(monkeypatch, tmp_path, dead):
+    """A controller whose lease nobody keeps stands by for ever: it must be started again."""
+    known = settings_module.load(home=tmp_path / "state", doorbell="off", gateway="off", _env_file=None)
+    answers, start = [], main._thread
+
+    class Server:
+        def __init__(self, config):
+            self.app = config.app
+
+        def run(self, sockets):
+            answers.append(Api(self.app)("/healthz"))
+
+    def thread(name, work, *given):
+        made = start(name, work if name != dead else lambda *_: None, *given)
+        if name == dead:
+            made.join()
+        return made
+
+    monkeypatch.setattr(main.uvicorn, "Server", Server)
+    monkeypatch.setattr(main, "_thread", thread)
+    main.run(known)
+    assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(503, "dead")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from samovar import settings as settings_module
 from samovar.autoserve import lease as lease_module
-from samovar.autoserve.lease import DatabasePlace, HeldLease, boot_seconds
+from samovar.autoserve.lease import DatabasePlace, HeldLease, boot_seconds, keep
 from samovar.errors import StoreUnavailable
 from samovar.store import claimants, leases
 from samovar.store.database import open_database
@@ -125,6 +126,23 @@ def test_a_holder_that_cannot_renew_stops_before_another_may_begin(hosts):
     hosts.database.away = False
     first.tick()
     assert hosts.acting() == [0], "nobody took it meanwhile"
+
+
+def test_whatever_goes_wrong_the_keeper_goes_on(hosts, monkeypatch):
+    """A bug, or an error that no driver had before: the thread that keeps the lease says so and tries again."""
+    first, stop, calls = hosts.controller(), threading.Event(), []
+
+    def renew(*_):
+        calls.append(1)
+        raise ZeroDivisionError("a bug")
+
+    first.tick()
+    monkeypatch.setattr(leases, "renew", renew)
+    monkeypatch.setattr(stop, "wait", lambda _: len(calls) == 3)
+    keep(first, stop, lambda: None)
+    assert len(calls) == 3
+    hosts.now += SECONDS
+    assert "ZeroDivisionError: a bug" in first.standing().reason
 
 
 def test_on_one_host_a_locked_database_stops_nobody(hosts):

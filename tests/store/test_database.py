@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 
 from samovar.errors import Conflict, StoreUnavailable
 from samovar.store import events, schema
-from samovar.store.database import open_database
+from samovar.store.database import open_database, translated
 from samovar.store.migrations import HEAD
 from samovar.store.tables import metadata
 
@@ -238,3 +238,41 @@ def test_mistakes_of_ours_are_not_taken_for_an_unreachable_database(database):
         connection.execute(metadata.tables["events"].insert().values(kind=None, detail={}))
     with pytest.raises(StoreUnavailable), database.begin() as connection:
         raise sa.exc.OperationalError("SELECT 1", {}, Exception("the server went away"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        sa.exc.InternalError("UPDATE", {}, Exception("cannot execute UPDATE in a read-only transaction")),
+        sa.exc.InterfaceError("UPDATE", {}, Exception("connection already closed")),
+        sa.exc.TimeoutError("QueuePool limit of size 5 overflow 10 reached"),
+    ],
+)
+def test_whatever_the_database_may_get_over_is_a_store_that_cannot_be_used(error):
+    with pytest.raises(StoreUnavailable, match=r"read-only|already closed|QueuePool limit"), translated("here"):
+        raise error
+
+
+@pytest.mark.parametrize("store_settings", ["postgresql"], indirect=True)
+def test_a_server_that_only_reads_is_left_for_one_that_writes(store_settings, postgres):
+    """After a failover the old server still answers: its connections must not be kept as good ones."""
+    database, name = open_database(store_settings), store_settings.database_url.rpartition("/")[2]
+
+    def set_reader(how):
+        connection = postgres.connect()
+        connection.autocommit = True
+        connection.cursor().execute(f"ALTER DATABASE {name} {how}")
+        connection.close()
+
+    def write():
+        with database.begin() as connection:
+            events.add(connection, "served")
+
+    set_reader("SET default_transaction_read_only = on")
+    database.close()
+    with pytest.raises(StoreUnavailable, match="read-only"):
+        write()
+    set_reader("RESET default_transaction_read_only")
+    write()
+    assert count_events(database) == 1
+    database.close()

@@ -54,7 +54,7 @@ def make_app(  # noqa: PLR0913 - whom it asks
 
     Args:
         controller: who answers.
-        alive: whether the controller's loop runs.
+        alive: whether the controller's loops run.
         doorbell: what MLflow rings; None where it does not.
         metrics: what the controller counts.
         services: base URL by service, as in ``addresses.json``.
@@ -93,7 +93,7 @@ def _endpoints(controller: Controller, statuses: Statuses, alive: Callable[[], b
 
     @routes.get("/healthz", responses=apidocs.answers("Health", (503, "Health")))
     def healthz() -> Response:
-        """Tell whether the controller works, and what it can reach. 503 only when its own loop is dead."""
+        """Tell whether the controller works, and what it can reach. 503 only when a loop of its own is dead."""
         body = {"status": "ok" if alive() else "dead", **dataclasses.asdict(controller.health)}
         body["doorbell"] = doorbell.report() if doorbell is not None else None
         return _json(body, 200 if alive() else 503)

@@ -192,6 +192,8 @@ class HeldLease:
                 self._keep(mine, began) if self._place.renew(mine) else self._lose("Another controller took over.")
         except SamovarError as error:
             self._trouble(str(error))
+        except Exception as error:  # noqa: BLE001 - the thread that ends here would never ask for the lease again
+            self._trouble(f"{type(error).__name__}: {error}", bug=True)
         return self._seconds / RENEWALS if self._mine is not None else min(LOOK_SECONDS, self._seconds / RENEWALS)
 
     def refused(self, epoch: int) -> None:
@@ -247,11 +249,11 @@ class HeldLease:
             self._mine, self._seen, self._reason = None, None, reason
         log.warning("this controller stands by", reason=reason)
 
-    def _trouble(self, reason: str) -> None:
+    def _trouble(self, reason: str, *, bug: bool = False) -> None:
         with self._lock:
             told, self._reason = self._reason, reason
         if told != reason:
-            log.warning("the lease cannot be renewed or taken", reason=reason)
+            log.warning("the lease cannot be renewed or taken", reason=reason, exc_info=bug)
 
 
 def keep(lease: Lease, stop: threading.Event, on_change: Callable[[], None]) -> None:

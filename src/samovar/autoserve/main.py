@@ -183,7 +183,7 @@ def run(settings: Settings) -> None:
     app = access.guard(
         make_app(
             controller,
-            loop.is_alive,
+            lambda: loop.is_alive() and keeper.is_alive(),  # without its keeper it would stand by for ever, and look well
             doorbell,
             measured,
             services=lambda: _services(settings, here),

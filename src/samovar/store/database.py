@@ -153,7 +153,23 @@ def _open_postgresql(url: sa.URL, place: str) -> Database:
         raise SettingsError(
             "The database URL names PostgreSQL, whose driver is not installed.", remedy="Install samovar[postgres]."
         ) from None
+    event.listen(engine, "handle_error", _leave_reader)
     return Database(engine, SessionLocks(engine), place)
+
+
+_READ_ONLY = "25006"
+"""PostgreSQL's ``read_only_sql_transaction``."""
+
+
+def _leave_reader(context: sa.ExceptionContext) -> None:
+    """Let go of a server that only reads since another took its place: its connections would be found alive for ever."""
+    if getattr(context.original_exception, "pgcode", None) == _READ_ONLY:
+        context.is_disconnect = True
+
+
+_OURS = (exc.DataError, exc.IntegrityError, exc.ProgrammingError, exc.NotSupportedError)
+"""Mistakes of ours: a constraint, a wrong statement. The rest is the database's: away, full, without a free connection, or (an
+``InternalError``) one that only reads since another server took its place."""
 
 
 @contextlib.contextmanager
@@ -161,10 +177,10 @@ def translated(place: str) -> Iterator[None]:
     """Turn the driver's failures into `StoreUnavailable`."""
     try:
         yield
-    except exc.DatabaseError as error:
-        if not isinstance(error, exc.OperationalError) and type(error) is not exc.DatabaseError:
-            raise  # a constraint or a wrong statement: a mistake of ours
-        reason = str(error.orig).strip().split("\n", 1)[0]
+    except (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError) as error:
+        if isinstance(error, _OURS):
+            raise
+        reason = str(getattr(error, "orig", None) or error).strip().split("\n", 1)[0]
         raise StoreUnavailable(
             f"The app database ({place}) cannot be used: {reason}.",
             remedy="Check that it runs, and that SAMOVAR_DATABASE_URL and POSTGRES_PASSWORD are right.",
