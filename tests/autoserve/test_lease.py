@@ -168,6 +168,20 @@ def test_a_dead_holder_of_this_host_is_replaced_at_once(hosts, monkeypatch):
     assert not second.standing().reason
 
 
+def test_hosts_of_one_name_do_not_take_the_lease_from_each_other(hosts, monkeypatch):
+    """Two machines called `localhost`: the pid of the one is nobody's, or another's, on the other."""
+    names = []
+    for boot in ("aaaaaaaa", "bbbbbbbb"):
+        monkeypatch.setattr(claimants, "_boot", lambda boot=boot: boot)
+        names.append(claimants.myself())
+    first, second = (HeldLease(DatabasePlace(hosts.database), "world", SECONDS, holder=f"{name}0") for name in names)
+    first.tick()
+    for _ in range(3):
+        second.tick()
+        assert not first.standing().reason
+        assert "holds the lease" in second.standing().reason
+
+
 def test_a_controller_that_ends_leaves_the_lease_free(hosts):
     first, second = hosts.controller(), hosts.controller()
     first.tick()

@@ -298,6 +298,29 @@ def test_the_claim_of_a_dead_process_is_free_at_once(connection):
     assert retrains.claim(connection, claimants.myself()).window == "w1"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda host, boot, space, process: f"{host}:{process}",  # as it was written before
+        lambda host, boot, space, process: f"{host}/{boot[::-1]}x/{space}:{process}",  # another machine, or before the last boot
+        lambda host, boot, space, process: f"{host}/{boot}/1{space}:{process}",  # a container with the host's own name
+        lambda host, boot, space, process: f"another/{boot}/{space}:{process}",
+    ],
+)
+def test_nobody_is_taken_for_dead_whose_pids_cannot_be_seen(name):
+    """Hosts may share a name; each would take a lease from the other that lives, in turns."""
+    where, _, process = claimants.myself().partition(":")
+    assert claimants.alive(f"{where}:{process}") is True
+    assert claimants.alive(f"{where}:{process}0") is False
+    assert claimants.alive(name(*where.split("/"), f"{process}0")) is None
+
+
+@pytest.mark.parametrize("untold", ["_boot", "_pid_namespace"])
+def test_where_the_kernel_does_not_tell_nobody_is_taken_for_dead(monkeypatch, untold):
+    monkeypatch.setattr(claimants, untold, lambda: "")
+    assert claimants.alive(claimants.myself()) is None
+
+
 def test_a_living_process_keeps_its_claim_however_long_it_takes(connection, monkeypatch):
     retrains.request(connection, "iris", "w1", "d", "drift")
     retrains.claim(connection, claimants.myself())

@@ -1,4 +1,4 @@
-"""Who holds a claim: a process, named so that others on its host can see whether it still lives."""
+"""Who holds a claim: a process, named so that others beside it can see whether it still lives."""
 
 from __future__ import annotations
 
@@ -8,17 +8,41 @@ from pathlib import Path
 
 
 def myself() -> str:
-    """Return this process's name as a claimant: host, pid and start time (a pid alone may come back)."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+    """Return this process's name as a claimant: where it runs, pid and start time (a pid alone may come back)."""
+    return f"{_here()}:{os.getpid()}:{_started(os.getpid())}"
 
 
 def alive(claimant: str) -> bool | None:
-    """Return whether the claimant lives; None when this host cannot know."""
-    host, _, process = claimant.partition(":")
+    """Return whether the claimant lives; None when this process cannot know."""
+    where, _, process = claimant.partition(":")
     pid, _, started = process.partition(":")
-    if host != socket.gethostname() or not pid.isdigit():
+    if where != _here() or not all(where.split("/")) or not pid.isdigit():
         return None
     return bool(started) and _started(int(pid)) == started
+
+
+def _here() -> str:
+    """Return whose pids this process can see: host, boot and pid namespace, the last two empty where the kernel does not tell.
+
+    A host's name is not enough: machines and containers may share one (``localhost``, or the host's own in a container), and each
+    would find the other's pid missing, and take the other for dead.
+    """
+    return f"{socket.gethostname()}/{_boot()}/{_pid_namespace()}"
+
+
+def _boot() -> str:
+    """Return the first part of the number that the kernel draws when it starts."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").partition("-")[0].strip()
+    except OSError:
+        return ""
+
+
+def _pid_namespace() -> str:
+    try:
+        return Path("/proc/self/ns/pid").readlink().name.removeprefix("pid:").strip("[]")
+    except OSError:
+        return ""
 
 
 def _started(pid: int) -> str:
