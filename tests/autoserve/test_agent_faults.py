@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import time
 import urllib.request
 from pathlib import Path
@@ -23,7 +24,7 @@ from samovar.autoserve.agent.ledger import Ledger
 from samovar.autoserve.agent.nursery import Nursery
 from samovar.autoserve.agent.turns import Turns
 from samovar.autoserve.plan import Key
-from samovar.errors import GiveUp
+from samovar.errors import StackUnavailable
 
 
 def test_keys_reach_workers_also_when_the_first_renewal_fails(new_agent, fake_plan, load_on, tmp_path):
@@ -145,7 +146,7 @@ def test_a_full_disk_refuses_a_new_endpoint_and_leaves_the_others_alone(agent, f
     ledger = tmp_path / "endpoint-ports.json"
     resource.prlimit(agent.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     kept = ledger.read_bytes()
-    with pytest.raises(GiveUp, match="refuses"):
+    with pytest.raises(StackUnavailable, match="refuses"):  # not the version's fault
         agent.serve(fake_plan("new", 1))
     assert ledger.read_bytes() == kept
     agent.serve(fake_plan(version=2))
@@ -153,6 +154,18 @@ def test_a_full_disk_refuses_a_new_endpoint_and_leaves_the_others_alone(agent, f
     resource.prlimit(agent.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     agent.serve(fake_plan("new", 1))
     agent.serving(1, model="new")
+
+
+def test_a_port_that_another_program_holds_is_no_fault_of_the_version(agent, fake_plan, eventually):
+    """It is tried again for as long as it takes, and other hosts are not told to leave the version alone."""
+    agent.serve(fake_plan(version=1))
+    port = agent.serving(1).port
+    agent.link.stop(Key("m", "Production"))
+    eventually(lambda: not agent.workers(), 10, "the worker gone")
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(StackUnavailable, match="held by another program"):
+        agent.serve(fake_plan(version=1))
+    agent.serve(fake_plan(version=1))
+    assert agent.serving(1).port == port
 
 
 def test_a_ledger_that_cannot_be_written_promises_no_port(tmp_path, monkeypatch, free_port):

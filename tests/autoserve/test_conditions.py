@@ -9,6 +9,7 @@ import pytest
 
 from samovar.autoserve import lasting
 from samovar.autoserve.plan import Key
+from samovar.autoserve.retries import BROKEN
 from samovar.errors import ModelError, NotFound
 
 KEY = Key("m", "Production")
@@ -297,3 +298,46 @@ def test_a_registry_that_takes_no_tags_holds_nothing_up(world):
     world.clock += 31
     world.controller.step()
     assert world.registry.tags["m"] == {LAST_GOOD: "1"}
+
+
+class TestUnreadableKeys:
+    """The file of API keys is the host's: no version is at fault when it cannot be read."""
+
+    @pytest.fixture
+    def file(self, tmp_path):
+        return tmp_path / "keys.json"
+
+    @pytest.fixture
+    def agent(self, new_agent, file):
+        return new_agent(**{"keys-file": file}).start()
+
+    def test_no_version_is_rejected_in_the_registry(self, world, file):
+        """Else all other hosts would wait with it."""
+        file.write_text("[")
+        world.registry.now = {KEY: 2}
+
+        def failed_often():
+            world.clock += 10
+            world.settle()
+            return (state := world.agent.state()) is not None and state.failures > BROKEN
+
+        world.eventually(failed_often, 30)
+        world.settle()
+        assert "keys" in world.status().reason
+        assert world.registry.tags["m"] == {}
+        file.unlink()
+        world.clock += 301
+        world.ready(2)
+
+    def test_a_version_that_serves_is_not_given_up(self, world, file):
+        """Its forerunner could not be served without keys either."""
+        world.registry.now = {KEY: 1}
+        world.ready(1)
+        world.registry.now = {KEY: 2}
+        world.ready(2)
+        file.write_text("[")
+        os.kill(world.agent.state().pid, signal.SIGKILL)
+        state = world.agent.until(lambda state: state.failures)
+        assert (state.serving, state.failed, state.crashed, state.host_fault) == (2, 2, False, True)
+        file.unlink()
+        world.ready(2)

@@ -35,6 +35,7 @@ class Worker:
         self.state = "loading"
         self.reason = ""
         self.unreadable = False
+        self.host_fault = False
         self.started = time.monotonic()
         self.keys = identity.token[:1]
         self.leaves = False

@@ -197,7 +197,7 @@ class Controller:
         self._heard = {key: count for key, count in self._heard.items() if key in states and count <= states[key].failures}
         for key, state in states.items():
             if state.failed is not None and self._heard.get(key, 0) != state.failures:
-                self._retries.note(key, state.failed, state.reason, own=True, crashed=state.crashed)
+                self._retries.note(key, state.failed, state.reason, own=not state.host_fault, crashed=state.crashed)
             self._heard[key] = state.failures
         self._lasting.hear(states)
 

@@ -145,10 +145,17 @@ class Missing(msgspec.Struct, frozen=True, tag="missing"):
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
-    """The request cannot be done; ``message`` says why. ``stale``: a controller with a younger lease has spoken."""
+    """The request cannot be done; ``message`` says why.
+
+    Attributes:
+        message: why, in one sentence.
+        stale: a controller with a younger lease has spoken.
+        host_fault: the version is not at fault; another host may well take it.
+    """
 
     message: str
     stale: bool = False
+    host_fault: bool = False
 
 
 class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
@@ -178,6 +185,7 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
         environments: environments of their own that its versions in memory need.
         crashed: whether ``failed`` did answer its example, and then crashed again and again.
         origin: digest that tells ``serving`` from a later version with the same number; empty where nobody knows.
+        host_fault: whether ``failed`` failed by this host's fault: another host may well serve it.
     """
 
     model: str
@@ -203,6 +211,7 @@ class EndpointState(msgspec.Struct, frozen=True, tag="endpoint"):
     environments: tuple[str, ...] = ()
     crashed: bool = False
     origin: str = ""
+    host_fault: bool = False
 
 
 # --- worker <-> agent ---------------------------------------------------------------------------------------------------------
@@ -229,11 +238,19 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Changed(msgspec.Struct, frozen=True, tag="changed"):
-    """A worker's state changed. ``unreadable``: its plan is of another format, so no worker of this Samovar can serve it."""
+    """A worker's state changed.
+
+    Attributes:
+        state: the new one.
+        reason: why it failed.
+        unreadable: its plan is of another format, so no worker of this Samovar can serve it.
+        host_fault: it failed by the host's fault, not the version's.
+    """
 
     state: WorkerState
     reason: str = ""
     unreadable: bool = False
+    host_fault: bool = False
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat"):

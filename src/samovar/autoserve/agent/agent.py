@@ -25,7 +25,7 @@ from samovar.autoserve.agent.turns import Turns
 from samovar.autoserve.agent.watch import Watch
 from samovar.autoserve.agent.workers import KnownProcess, WorkerProcess, new_token, read_known, write_known
 from samovar.autoserve.plan import Key
-from samovar.errors import SamovarError
+from samovar.errors import Conflict, FixInput, SamovarError
 from samovar.logs import get_logger
 
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ class Agent:
         self._turns.over(worker.identity.token)
         if changed.state == "failed":
             worker.reason = changed.reason
-            worker.unreadable = changed.unreadable
+            worker.unreadable, worker.host_fault = changed.unreadable, changed.host_fault
         elif changed.state == "accepting" and worker.endpoint is not None:
             worker.endpoint.on_accepting(worker)
 
@@ -344,16 +344,17 @@ class Agent:
             else:
                 peer.send(self._obey(message, fds))
         except SamovarError as error:
-            peer.send(protocol.Refusal(str(error)))
+            # A port that is held, an address that is not there: what must be mended is the host's.
+            peer.send(protocol.Refusal(str(error), host_fault=isinstance(error, FixInput)))
         except OSError as error:  # a full disk, no descriptor left: whoever asked hears it, and asks again
             log.warning("a request failed", error=str(error))
-            peer.send(protocol.Refusal(f"The agent's host refuses ({error.strerror})."))
+            peer.send(protocol.Refusal(f"The agent's host refuses ({error.strerror}).", host_fault=True))
         finally:
             transport.close_all(fds)
 
     def _obey(self, message: protocol.Message, fds: list[int]) -> protocol.Message:
         if self._ending is not None:
-            return protocol.Refusal("The agent is ending.")
+            return protocol.Refusal("The agent is ending.", host_fault=True)
         if isinstance(message, protocol.Order) and not self._epochs.admit(message.epoch):
             return protocol.Refusal(self._epochs.refusal, stale=True)
         if isinstance(message, protocol.Serve):
@@ -405,7 +406,7 @@ class Agent:
             if not memory.is_sealed(fds[0]):
                 raise SamovarError("The plan is not in sealed memory.")
             if not self._has(request.environment):
-                raise SamovarError("The environment of the version is not there.")
+                raise Conflict("The environment of the version is not there.")
             return Artifact.named(request, os.dup(fds[0]))
         # Also of another model's endpoint: a registered model that was renamed has the same versions.
         for endpoint in self._endpoints.values():

@@ -81,6 +81,7 @@ class Endpoint:
         self.failed: int | None = None
         self.reason = ""
         self.crashed = False
+        self.host_fault = False
         self.stopping = False
         self.tuning = PLAIN
         self._host = host
@@ -100,7 +101,7 @@ class Endpoint:
     def offer(self, artifact: Artifact) -> None:
         """Serve a version as soon as it proves that it can. Takes the artifact over."""
         self.cancel()
-        self.failed, self.reason, self.crashed = None, "", False
+        self.failed, self.reason, self.crashed, self.host_fault = None, "", False, False
         self._generation += 1
         self.candidate = Slot(artifact, self._generation)
         self._fill(self.candidate)
@@ -220,11 +221,11 @@ class Endpoint:
             self._end_renewal()
         elif slot is self.candidate:
             self.cancel()
-            self._fail(slot, reason)
+            self._fail(slot, reason, host_fault=worker.host_fault)
         elif worker.unreadable:
             self._outdated(slot, reason)
         else:
-            self._revive(slot, reason, lived=time.monotonic() - worker.started)
+            self._revive(slot, reason, lived=time.monotonic() - worker.started, host_fault=worker.host_fault)
 
     # --- inside -------------------------------------------------------------------------------------------------------------
 
@@ -272,12 +273,12 @@ class Endpoint:
             given_up.close()
         self.previous = kept
 
-    def _revive(self, slot: Slot, reason: str, *, lived: float) -> None:
+    def _revive(self, slot: Slot, reason: str, *, lived: float, host_fault: bool = False) -> None:
         slot.crashes = 1 if lived > STEADY_SECONDS else slot.crashes + 1
         self.restarts += 1
         self._died, self._death = time.monotonic(), f"A worker of v{slot.artifact.version} died. {reason}"
         log.warning("a worker died", model=self.key.model, alias=self.key.alias, version=slot.artifact.version, reason=reason)
-        if slot.crashes >= CRASHES and self.previous is not None:
+        if slot.crashes >= CRASHES and self.previous is not None and not host_fault:
             # The version answered its example but cannot live: back to the one that could, from memory.
             self._fail(slot, f"It crashed {slot.crashes} times in a row. {reason}", crashed=True)
             last_good, self.previous = self.previous, None
@@ -285,7 +286,8 @@ class Endpoint:
             return
         if slot.crashes % CRASHES == 0:
             # Nothing to go back to here; the controller may know of a version that lived on another host.
-            self._fail(slot, f"It crashed {slot.crashes} times in a row. {reason}", crashed=True)
+            told = f"It crashed {slot.crashes} times in a row. {reason}"
+            self._fail(slot, told, crashed=not host_fault, host_fault=host_fault)
         self._host.later(RESTART.delay(slot.crashes - 1), lambda: self._respawn(slot))
 
     def _outdated(self, slot: Slot, reason: str) -> None:
@@ -331,8 +333,8 @@ class Endpoint:
         self._retire(slot)
         slot.artifact.close()
 
-    def _fail(self, slot: Slot, reason: str, *, crashed: bool = False) -> None:
-        self.failed, self.reason, self.crashed = slot.artifact.version, reason, crashed
+    def _fail(self, slot: Slot, reason: str, *, crashed: bool = False, host_fault: bool = False) -> None:
+        self.failed, self.reason, self.crashed, self.host_fault = slot.artifact.version, reason, crashed, host_fault
         self.failures += 1
         log.warning("a version failed", model=self.key.model, alias=self.key.alias, version=slot.artifact.version, reason=reason)
 
@@ -370,6 +372,7 @@ class Endpoint:
             environments=tuple(sorted({artifact.environment for artifact in self.artifacts if artifact.environment})),
             crashed=self.crashed,
             origin=artifact.origin if artifact else "",
+            host_fault=self.host_fault,
         )
 
     def _warnings(self) -> tuple[str, ...]:

@@ -59,6 +59,7 @@ class Worker(Protocol):
     state: protocol.WorkerState
     reason: str
     unreadable: bool
+    host_fault: bool
     started: float
     keys: str
 

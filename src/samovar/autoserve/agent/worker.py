@@ -24,7 +24,7 @@ from samovar.autoserve import keyring, memory, peers, protocol, transport
 from samovar.autoserve.agent import config as agent_config
 from samovar.autoserve.agent import limits, titles
 from samovar.autoserve.naming import endpoint_name
-from samovar.errors import SamovarError
+from samovar.errors import SamovarError, SettingsError
 from samovar.serving import collector
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def main(order: protocol.Fork, fds: list[int], config: AgentConfig) -> int:
     except Exception as error:  # noqa: BLE001 - whatever a model raises is the model's failure, and is reported as such
         reason = _reason(error, order.memory)
         log.warning("a version fails to load", version=identity.version, reason=reason)
-        tether.report("failed", reason)
+        # Settings are the host's: its file of keys cannot be read.
+        tether.report("failed", reason, host_fault=isinstance(error, SettingsError))
         return FAILED
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(server, listener.dup(), tether))
@@ -212,7 +213,7 @@ class Tether:
         """Return the hashes of the keys that are asked for; raises ``SettingsError`` when their file cannot be read."""
         return self._keys.hashes()
 
-    def report(self, state: protocol.WorkerState, reason: str = "", *, unreadable: bool = False) -> None:
+    def report(self, state: protocol.WorkerState, reason: str = "", *, unreadable: bool = False, host_fault: bool = False) -> None:
         """Tell the agent; when there is none, the next one learns it from the greeting."""
         with self._lock:
             self._state = state
@@ -220,7 +221,8 @@ class Tether:
                 self._since = time.time()
             if self._line is not None:
                 with contextlib.suppress(OSError):
-                    transport.send(self._line, protocol.encode(protocol.Changed(state, reason[:_REASON], unreadable)))
+                    changed = protocol.Changed(state, reason[:_REASON], unreadable, host_fault)
+                    transport.send(self._line, protocol.encode(changed))
 
     def beat(self) -> None:
         """Tell the agent that the event loop turns; called on that loop, so it never waits."""

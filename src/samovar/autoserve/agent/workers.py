@@ -58,6 +58,7 @@ class WorkerProcess:
         self.state: protocol.WorkerState = "loading"
         self.reason = ""
         self.unreadable = False
+        self.host_fault = False
         self.started = time.monotonic()
         self.heard = 0.0  # when its event loop last gave a sign of life; 0.0 when it never did
         self._drain_seconds = drain_seconds

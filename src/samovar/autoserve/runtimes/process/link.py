@@ -53,7 +53,7 @@ class AgentLink:
 
         Raises:
             GiveUp: the agent refuses; the message says why.
-            StackUnavailable: no agent answers.
+            StackUnavailable: no agent answers, or it refuses by its host's fault.
         """
         return not isinstance(self._ask(request, [] if plan_fd is None else [plan_fd]), protocol.Missing)
 
@@ -136,7 +136,7 @@ class AgentLink:
             transport.send(line, protocol.encode(request), fds or [])
             reply = _reply(line)
         if isinstance(reply, protocol.Refusal):
-            raise (Superseded if reply.stale else GiveUp)(reply.message)
+            raise (Superseded if reply.stale else StackUnavailable if reply.host_fault else GiveUp)(reply.message)
         return reply
 
     @contextlib.contextmanager
