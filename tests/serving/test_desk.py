@@ -13,7 +13,7 @@ from samovar.serving.config import EndpointConfig
 from samovar.serving.desk import Desk
 from samovar.serving.jobs import Job, Route
 from samovar.serving.metrics import Metrics
-from samovar.serving.turn import NoSpool, NotLogged
+from samovar.serving.turn import NoSpool, NotLogged, flush_all
 
 
 class Answers(list):
@@ -122,6 +122,21 @@ async def test_the_log_is_written_once_a_turn_and_before_any_answer_leaves():
         ("leaves", b"b"),
         ("leaves", b"c"),
     ]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_every_log_is_written_though_another_one_refuses(full):
+    """Else rows of requests that got 503 would wait there, and be written later as answered."""
+
+    @on_a_loop
+    async def ask():
+        office = Office(full=full)
+        others = [Log(office.events, full=True), Log(office.events)]
+        office.desk.turn.also = lambda: flush_all(log.flush for log in others)
+        assert (await office.ask(b"1")).status == 503
+        assert office.events.count(("flush",)) == 3
+
+    ask()
 
 
 @on_a_loop

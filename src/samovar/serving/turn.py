@@ -13,7 +13,7 @@ from samovar.errors import RetryLater
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from samovar.serving.jobs import Answers, Job, Row
     from samovar.serving.wire import Response
@@ -65,6 +65,22 @@ class Spool(Protocol):
     def close(self) -> None:
         """Called once, after the last answer."""
         ...
+
+
+def flush_all(flushes: Iterable[Callable[[], None]]) -> None:
+    """Have several logs written, each of them even when another one refuses: nothing of this turn may stay for a later one.
+
+    Raises:
+        NotLogged: one of them could not be written and is to refuse.
+    """
+    refused = None
+    for flush in flushes:
+        try:
+            flush()
+        except NotLogged as error:
+            refused = error
+    if refused is not None:
+        raise refused
 
 
 class NoSpool:
@@ -123,9 +139,7 @@ class Turn:
     def _end(self) -> None:
         ready, self._ready = self._ready, []
         try:
-            self._spool.flush()
-            if self.also is not None:
-                self.also()
+            flush_all([self._spool.flush, *([self.also] if self.also is not None else [])])
         except NotLogged as error:
             ready = [(deliver, refuse(error) if refuse else response, refuse) for deliver, response, refuse in ready]
         for deliver, response, _ in ready:

@@ -14,6 +14,7 @@ from samovar.serving.traffic.line import Line
 from samovar.serving.traffic.parted import Part, Parted, part_of
 from samovar.serving.traffic.policy import NOTHING
 from samovar.serving.traffic.voice import Voice
+from samovar.serving.turn import flush_all
 
 if TYPE_CHECKING:
     import asyncio
@@ -104,8 +105,7 @@ class Sharing:
 
     def flush(self) -> None:
         """Write what was gathered for the log; raises as the endpoint's own."""
-        for spool in self._logs.values():
-            spool.flush()
+        flush_all(spool.flush for spool in self._logs.values())
 
     def follow(self, policy: Policy) -> None:
         """Share like this from now on; lines that stay are kept open."""
