@@ -167,14 +167,17 @@ class Guest(asyncio.Protocol):
             self.send(frames.Failed(ask.id, "failed"))
             return
         labels, shares = parts(outcome[1], fit)
+        if not isinstance(labels, list):  # an answer to the whole request, which nobody can join with others'
+            self.send(frames.Failed(ask.id, "failed"))
+            return
         try:
             self.send(frames.Told(ask.id, labels, shares))
         except frames.UNENCODABLE:
             self.send(frames.Failed(ask.id, "failed"))
 
 
-def parts(answers: Answers, fit: Fit) -> tuple[list[Any], Any]:
-    """Return n labels, and probabilities in the order of the asker's classes."""
+def parts(answers: Answers, fit: Fit) -> tuple[Any, Any]:
+    """Return n labels (or what ``predict`` gave instead), and probabilities in the order of the asker's classes."""
     if isinstance(answers, Predictions):
         return answers.values, None
     assert isinstance(answers, Scored)

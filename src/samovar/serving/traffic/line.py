@@ -232,7 +232,7 @@ class _Wire(asyncio.Protocol):
         self._line.lost(self)
         asked, self._asked = self._asked, {}
         for then in asked.values():
-            then("down", None)
+            _tell(then, "down", None)
 
     def ask(self, how: frames.How, columns: list[Any], params: dict[str, Any], then: Reply) -> None:
         """See `Line.ask`."""
@@ -279,20 +279,32 @@ class _Wire(asyncio.Protocol):
         then = self._asked.pop(number, None)
         if then is not None:
             self._line.prompt()
-            then(reply, self.welcome)
+            _tell(then, reply, self.welcome)
         if self._finishing and not self._asked:
             self._transport.close()
 
     def _expire(self) -> None:
         now = self._line.loop.time()
+        late = []
         while self._dues and (self._dues[0][0] <= now or self._dues[0][1] not in self._asked):
             then = self._asked.pop(self._dues.popleft()[1], None)
             if then is not None:
-                self._line.slow()
-                then("slow", None)
+                late.append(then)
+        if late:  # one stall, however many waited for it
+            self._line.slow()
+        for then in late:
+            _tell(then, "slow", None)
         self._alarm = self._line.loop.call_at(self._dues[0][0], self._expire) if self._dues else None
         if self._finishing and not self._asked:
             self._transport.close()
+
+
+def _tell(then: Reply, reply: frames.Told | str, welcome: frames.Welcome | None) -> None:
+    """Tell one who asked; a failure of theirs is neither the peer's nor that of the others who wait."""
+    try:
+        then(reply, welcome)
+    except Exception:
+        log.exception("an answer of another version could not be used")
 
 
 def _connected(path: Path) -> socket.socket:
