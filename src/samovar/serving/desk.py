@@ -20,7 +20,7 @@ from samovar.serving.wire import Response
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from samovar.scoring.engine import Engine
     from samovar.serving.batcher import Ticket
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from samovar.serving.jobs import Answers, Job, Route, Row
     from samovar.serving.joining import Outcome
     from samovar.serving.metrics import Metrics
-    from samovar.serving.traffic.parted import Parted
+    from samovar.serving.traffic.parted import Part, Parted
     from samovar.serving.traffic.sharing import Sharing
     from samovar.serving.turn import Spool
 
@@ -249,6 +249,8 @@ class Asked:
 
     def _part(self, traffic: Sharing, job: Job) -> bool:
         """Have others answer their share; False when this endpoint answers it all."""
+        if traffic.keeps(job, self._id, self._headers):
+            return False
         columns: Any = job.columns
         if hasattr(columns[0], "tolist"):  # arrays are for who keeps them whole
             job.columns = [column.tolist() for column in columns]
@@ -272,11 +274,20 @@ class Asked:
             self.fail(found)
             return
         body, parts = found
+        try:
+            self._note(traffic, parts)
+            headers = traffic.signed(parts)
+        except Exception as error:  # noqa: BLE001 - it becomes the answer
+            self.fail(error)
+            return
+        self._leave(body, headers)
+
+    def _note(self, traffic: Sharing, parts: Sequence[Part]) -> None:
+        """Log and copy what several versions answered."""
         how, name = self._route.handler.how, self._route.name
         traffic.log(self._id, name, parts)
         for part in parts:
             traffic.copy_job(self._id, name, how, part.job, part.answers if part.voice is None else None)
-        self._leave(body, traffic.signed(parts))
 
     def _log_beside(self, job: Job) -> None:
         """Let the thread that writes the answer encode what is logged of it, too."""

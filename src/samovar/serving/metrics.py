@@ -13,7 +13,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from samovar.serving.exposition import BYTES, ROWS, SECONDS, render
-from samovar.serving.numbers import Block, Numbers
+from samovar.serving.numbers import Block, Key, Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
@@ -156,13 +156,22 @@ class Metrics:
         self._more.append(Numbers(blocks.made, self._folder))
         return self._more[-1].values, places
 
+    def retire(self, values: MutableSequence[float]) -> None:
+        """Count no more in numbers that `extend` gave; what they hold stays in the sum."""
+        if not self._folder:  # nobody else holds it
+            return
+        for more in self._more:
+            if more.values is values:
+                more.close()
+        self._more = [more for more in self._more if more.values is not values]
+
     def render(self) -> bytes:
         """Write everything, of all workers of the endpoint; takes about a millisecond."""
         self.refresh()
         found = self._shared.collect()
         if not self._folder:
             for more in self._more:
-                found |= more.collect()
+                _add(found, more.collect())
         return render(found)
 
     def close(self) -> None:
@@ -170,6 +179,12 @@ class Metrics:
         self._shared.close()
         for more in self._more:
             more.close()
+
+
+def _add(found: dict[Key, list[float]], more: Mapping[Key, list[float]]) -> None:
+    for key, values in more.items():
+        before = found.get(key, [0.0] * len(values))
+        found[key] = [one + other for one, other in zip(before, values, strict=True)]
 
 
 class _Blocks:

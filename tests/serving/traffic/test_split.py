@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from samovar.serving.traffic import sharing
+
 
 @pytest.fixture
 def half(pair, reached):
@@ -151,6 +153,22 @@ def test_rows_are_counted_by_the_version_that_answered(half):
     assert champion.counted(family, role="champion", version=1, target="Production") > 0
 
 
+def test_a_large_request_is_the_champion_s(half, monkeypatch):
+    """Parting it would hold up everybody else; it is counted as what the challenger did not answer."""
+    champion, _ = half
+    monkeypatch.setattr(sharing, "_ROWS", 30)
+    family, fallback = "samovar_traffic_rows_total", "samovar_traffic_fallback_total"
+    before, rows = champion.counted(family, version=1), [{"customer_id": f"c-{n}", "amount": 5.0, "hour": 3} for n in range(40)]
+    answer = champion.client.post("/batch_predict", json=rows)
+    assert {one["model_version"] for one in answer.json()["predictions"]} == {"v1"}
+    assert answer.headers["x-model-version"] == "v1"
+    table = {"dataframe_split": {"columns": ["amount", "hour"], "data": [[5.0, 3]] * 40}}
+    said = [champion.client.post("/invocations", json=table, headers={"x-entity-id": f"e-{n}"}).headers for n in range(20)]
+    assert {headers["x-model-version"] for headers in said} == {"v1"}
+    assert champion.counted(family, version=1) == before + 21 * 40
+    assert 20 < champion.counted(fallback, reason="busy") < 21 * 40
+
+
 # --- when the other side is not well ------------------------------------------------------------------------------------------
 
 
@@ -199,6 +217,46 @@ def test_versions_that_do_not_fit_are_not_asked(endpoints, versions):
     champion.follow(split=[(challenger, 100)])
     _until(lambda: champion.predict() and champion.counted("samovar_traffic_fallback_total", reason="unfit") > 0)
     assert champion.predict().json()["model_version"] == "v1"
+
+
+def test_answers_leave_although_their_log_cannot_be_opened(half):
+    """They are counted as not logged, and logged again when it can be."""
+    champion, _ = half
+    sharing_ = champion.workers[0][0]._neighbours._sharing
+    sharing_._logs.forget(lambda _: True)
+    opens, sharing_._open_log = sharing_._open_log, None  # fails when called
+    name = next(name for name, said in versions_of(champion).items() if said == "v2")
+    lost = champion.counted("samovar_spool_dropped_total", reason="error")
+    assert lost > 0
+    sharing_._open_log = opens
+
+    def logged():
+        before = champion.counted("samovar_spool_dropped_total", reason="error")
+        assert champion.predict(name).headers["x-model-version"] == "v2"
+        return champion.counted("samovar_spool_dropped_total", reason="error") == before
+
+    _until(logged)
+
+
+@pytest.mark.parametrize("broken", ["log", "_count", "signed"])
+def test_a_failure_of_ours_while_answers_are_joined_is_answered(half, monkeypatch, broken):
+    """With an error, at once; nobody waits for ever."""
+    champion, _ = half
+    name = next(name for name, said in versions_of(champion).items() if said == "v2")
+    with monkeypatch.context() as patch:
+        patch.setattr(champion.workers[0][0]._neighbours._sharing, broken, None)  # fails when called
+        assert champion.predict(name).status_code == 500
+    assert champion.predict(name).status_code == 200
+
+
+def test_logs_of_versions_that_are_gone_are_closed(half, versions):
+    """A champion lives through many versions of its challenger."""
+    champion, challenger = half
+    logs = champion.workers[0][0]._neighbours._sharing._logs
+    for number in (3, 1):
+        challenger.serve(versions[number])
+        _until(lambda number=number: versions_of(champion, 5) and number in logs._kept["Challenger"])
+    assert list(logs._kept["Challenger"]) == [3, 1]
 
 
 class Load:

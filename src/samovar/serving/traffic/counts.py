@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from samovar.serving.exposition import DIFFERENCES
 from samovar.serving.traffic.assignment import GROUPS
+from samovar.serving.traffic.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
@@ -45,21 +46,22 @@ class Counts:
         self._metrics = metrics
         self._own = (("model", metrics.model), ("alias", alias))
         self._version = str(version)
-        self._arms: dict[tuple[str, str, str], Arm] = {}
+        self._arms: Recent[Arm] = Recent(lambda arm: metrics.retire(arm.values))
         self._drops: dict[str, Drops] = {}
         self._fallbacks: dict[str, Fallbacks] = {}
 
     def arm(self, target: str, version: int, split: str, *, sticky: bool) -> Arm:
         """Return what counts rows that ``target`` answered while the split was so."""
-        role = "champion" if target == dict(self._own)["alias"] else "challenger"
-        key = (target, str(version), split)
-        if key not in self._arms:
+
+        def make() -> Arm:
+            role = "champion" if target == dict(self._own)["alias"] else "challenger"
             labels = (*self._own, ("version", str(version)), ("role", role), ("target", target))
             split_labels = (("split", split), ("target", target), ("sticky", "yes" if sticky else "no"))
             blocks = [(SPLIT_ROWS, labels, 1), (GROUP_ROWS, (*self._own, *split_labels), GROUPS)]
             values, (rows, groups) = self._metrics.extend(blocks)
-            self._arms[key] = Arm(values, rows, groups)
-        return self._arms[key]
+            return Arm(values, rows, groups)
+
+        return self._arms.of(target, (version, split), make)
 
     def fallbacks(self, target: str) -> Fallbacks:
         """Return what counts rows that the champion answered in another's place."""
@@ -82,15 +84,16 @@ class Counts:
 class Arm:
     """Rows that one version answered."""
 
-    __slots__ = ("_groups", "_rows", "_values")
+    __slots__ = ("_groups", "_rows", "values")
 
     def __init__(self, values: MutableSequence[float], rows: int, groups: int) -> None:
-        self._values, self._rows, self._groups = values, rows, groups
+        self.values, self._rows, self._groups = values, rows, groups
 
-    def count(self, rows: int, group: int) -> None:
-        """Count rows of entities of one group."""
-        self._values[self._rows] += rows
-        self._values[self._groups + group] += rows
+    def count(self, rows: int, group: int | None = None) -> None:
+        """Count rows of entities of one group; of None when nobody looked whose they are."""
+        self.values[self._rows] += rows
+        if group is not None:
+            self.values[self._groups + group] += rows
 
 
 class Fallbacks:
@@ -142,20 +145,20 @@ class Compared:
         )
         wide = (DIFFERED, labels, len(DIFFERENCES) + 2)
         blocks = [(SHADOWED, labels, 1), (COMPARED, labels, 1), (DISAGREED, labels, 1), (FAILED, labels, 1), wide]
-        self._values, places = metrics.extend(blocks)
+        self.values, places = metrics.extend(blocks)
         self._rows, self._compared, self._disagreed, self._failed, self._differences = places
 
     def rows(self, count: int) -> None:
         """Count rows that the shadow answered."""
-        self._values[self._rows] += count
+        self.values[self._rows] += count
 
     def failed(self, count: int) -> None:
         """Count rows that the shadow could not answer."""
-        self._values[self._failed] += count
+        self.values[self._failed] += count
 
     def compared(self, count: int, differing: int, differences: list[float]) -> None:
         """Count rows whose answers were compared, those whose labels differ, and how far the scores were apart."""
-        values = self._values
+        values = self.values
         values[self._compared] += count
         values[self._disagreed] += differing
         for difference in differences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from samovar import logs
 from samovar.serving import errors
 from samovar.serving.jobs import Job
 from samovar.serving.protocols.answers import Predictions, Scored
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from samovar.serving.joining import Outcome
     from samovar.serving.traffic.sharing import Member, Sharing
     from samovar.serving.traffic.voice import Voice
+
+
+log = logs.get_logger(__name__)
 
 
 class Part:
@@ -87,15 +91,25 @@ class Parted:
     def _told(self, part: Part, member: Member, reply: frames.Told | str, welcome: frames.Welcome | None) -> None:
         if self._done:
             return
-        voice = member.voice(welcome)
-        if isinstance(reply, frames.Told) and voice is not None and len(reply.labels) == part.job.rows:
-            part.voice, part.welcome = voice, welcome
-            part.answers = self._answers(reply, voice)
+        if isinstance(reply, frames.Told) and self._took(part, member, reply, welcome):
             self._close()
             return
         member.fell_back(reply if isinstance(reply, str) else "failed", part.job.rows)
         part.member = None
         self._score(part)
+
+    def _took(self, part: Part, member: Member, told: frames.Told, welcome: frames.Welcome | None) -> bool:
+        """Take another version's answers; tells whether they can be used."""
+        try:
+            voice = member.voice(welcome)
+            if voice is None or len(told.labels) != part.job.rows:
+                return False
+            part.answers = self._answers(told, voice)
+        except Exception:
+            log.exception("another version's answers could not be read")
+            return False
+        part.voice, part.welcome = voice, welcome
+        return True
 
     def _answers(self, told: frames.Told, voice: Voice) -> Answers:
         if self._how == "predict":

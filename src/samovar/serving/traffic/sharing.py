@@ -11,10 +11,12 @@ from samovar.serving.traffic.assignment import Assignment
 from samovar.serving.traffic.copying import Copying
 from samovar.serving.traffic.counts import Counts
 from samovar.serving.traffic.line import Line
+from samovar.serving.traffic.lost import Lost
 from samovar.serving.traffic.parted import Part, Parted, part_of
 from samovar.serving.traffic.policy import NOTHING
+from samovar.serving.traffic.recent import Recent
 from samovar.serving.traffic.voice import Voice
-from samovar.serving.turn import flush_all
+from samovar.serving.turn import NotLogged, flush_all
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from samovar.serving.turn import Spool
 
 log = logs.get_logger(__name__)
+
+_ROWS, _VALUES = 5_000, 100_000  # of one request: parting a larger one would hold up the loop, and everybody else, for too long
 
 ENTITY = b"x-entity-id"
 """Header that names the entity of a request whose rows do not."""
@@ -77,7 +81,7 @@ class Sharing:
         self._plan = plan
         self._alias = desk.config.alias
         self._open_log = open_log
-        self._logs: dict[tuple[str, int], Spool] = {}
+        self._logs: Recent[Spool] = Recent(_completed)
         columns = [(column.name, column.type) for column in inputs_of(plan)]
         self._opening = frames.Opening(frames.FORMAT, plan.model, self._alias, plan.version, columns, self.classes)
         self._signed = ((b"x-model-version", plan.label.encode("ascii", "replace")),)
@@ -95,17 +99,18 @@ class Sharing:
     def close(self) -> None:
         """Hang up."""
         self.follow(NOTHING)
-        for spool in self._logs.values():
+        for spool in self._logs:
             spool.close()
 
     def tick(self) -> None:
         """Called about once a second."""
-        for spool in self._logs.values():
+        for spool in self._logs:
             spool.tick()
+        self._logs.forget(lambda spool: isinstance(spool, Lost) and spool.empty)  # and try again
 
     def flush(self) -> None:
         """Write what was gathered for the log; raises as the endpoint's own."""
-        flush_all(spool.flush for spool in self._logs.values())
+        flush_all(spool.flush for spool in self._logs)
 
     def follow(self, policy: Policy) -> None:
         """Share like this from now on; lines that stay are kept open."""
@@ -156,6 +161,13 @@ class Sharing:
 
         return quick
 
+    def keeps(self, job: Job, request_id: bytes, headers: Mapping[bytes, bytes]) -> bool:
+        """Tell whether a request is so large that the champion answers all of it; then it is counted."""
+        if job.rows <= _ROWS and job.rows * len(job.columns) <= _VALUES:
+            return False
+        self._count_kept(job, request_id, headers)
+        return True
+
     def part(  # noqa: PLR0913 - one request
         self,
         job: Job,
@@ -179,9 +191,10 @@ class Sharing:
 
         def told(found: Any) -> None:
             if not isinstance(found, Exception):
-                for part in found[1]:
-                    places = part.job.places
-                    self._count(part, groups if places is None else [groups[place] for place in places])
+                try:
+                    self._count_parts(found[1], groups)
+                except Exception as error:  # noqa: BLE001 - it becomes the answer: somebody waits for one
+                    found = error
             tell(found)
 
         return Parted(self, job, how, parts, told, large=large)
@@ -190,6 +203,24 @@ class Sharing:
         """Count a request of one row that the champion answered by itself."""
         whole = headers.get(ENTITY) or request_id
         self._count(None, [self._assign(_entity(key, whole) if self.sticky else whole)[1]])
+
+    def _count_kept(self, job: Job, request_id: bytes, headers: Mapping[bytes, bytes]) -> None:
+        """Count a request that is not parted; where rows have entities as the shares say, for each would have to be hashed."""
+        champion = self.counts.arm(self._alias, self._plan.version, self._text, sticky=self.sticky)
+        if self.sticky and job.keys is not None:
+            champion.count(job.rows)
+            for member in self._members:
+                member.fell_back("busy", job.rows * member.line.target.percent // 100)
+            return
+        arm, group = self._assign(headers.get(ENTITY) or request_id)
+        champion.count(job.rows, group)
+        if arm:
+            self._members[arm - 1].fell_back("busy", job.rows)
+
+    def _count_parts(self, parts: Sequence[Part], groups: Sequence[int]) -> None:
+        for part in parts:
+            places = part.job.places
+            self._count(part, groups if places is None else [groups[place] for place in places])
 
     def _arms(self, job: Job, request_id: bytes, headers: Mapping[bytes, bytes]) -> tuple[Sequence[int], Sequence[int]]:
         whole = headers.get(ENTITY) or request_id
@@ -229,10 +260,16 @@ class Sharing:
         assert part.member is not None
         assert part.voice is not None
         assert part.welcome is not None
-        key = (part.member.line.target.alias, part.voice.version)
-        if key not in self._logs:
-            self._logs[key] = self._open_log(part.welcome)
-        return self._logs[key]
+        welcome = part.welcome
+        return self._logs.of(part.member.line.target.alias, part.voice.version, lambda: self._opened(welcome))
+
+    def _opened(self, welcome: frames.Welcome) -> Spool:
+        """Open a log, or what counts as one until that can be done."""
+        try:
+            return self._open_log(welcome)
+        except Exception as error:  # noqa: BLE001 - whatever it is, answers wait for it
+            log.error("answers of another version cannot be logged", version=welcome.version, error=type(error).__name__)  # noqa: TRY400 - once a second
+            return Lost(self.desk.metrics.spool, refuse=self.desk.config.spool_on_full == "refuse")
 
     # --- copies -------------------------------------------------------------------------------------------------------------------
 
@@ -248,6 +285,15 @@ class Sharing:
             return
         for copying in self._copying:
             copying.many(request_id, route, how, job, answers)
+
+
+def _completed(spool: Spool) -> None:
+    """Write what a log gathered, and close it."""
+    try:
+        spool.flush()
+    except NotLogged:
+        log.warning("a log took no more when it was closed")
+    spool.close()
 
 
 def _entity(key: Any, otherwise: bytes) -> bytes:
