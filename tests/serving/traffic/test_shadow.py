@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from samovar.serving.traffic import copying, sharing
+from samovar.serving.protocols.answers import Predictions
+from samovar.serving.traffic import copying, frames, sharing
 from samovar.serving.traffic.policy import Policy, Target
+from samovar.serving.traffic.shadowing import Shadowing, _requests
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_it_agrees_with_itself(endpoints, versions, eventually):
 def test_its_answers_are_logged_as_its_own_beside_the_champion_s(shadowed, eventually):
     """Joined by request id and row; the alias is the one that was asked."""
     champion, shadow = shadowed
-    rows = [{"customer_id": f"c-{n}", "amount": 5.0, "hour": 3} for n in range(3)]
+    rows = [{"customer_id": f"c-{n}", "amount": 5.0, "hour": 3} for n in range(300)]
     champion.client.post("/batch_predict", json=rows, headers={"x-request-id": "whole"})
     eventually(lambda: shadow.counted("samovar_shadow_rows_total") == champion.counted("samovar_shadow_sent_rows_total"))
     champion.client.close()
@@ -87,7 +89,43 @@ def test_its_answers_are_logged_as_its_own_beside_the_champion_s(shadowed, event
     shadow.leave()
     for endpoint, role, number, label in ((champion, "champion", 1, 0), (shadow, "shadow", 2, 1)):
         found = [(r, v, row.index, row.key, row.label) for r, v, row in endpoint.logged() if row.request_id == "whole"]
-        assert found == [(role, number, n, f"c-{n}", label) for n in range(3)]
+        assert found == [(role, number, n, f"c-{n}", label) for n in range(300)]
+
+
+def test_a_large_request_is_scored_in_pieces():
+    """Whoever waits for the model does not wait for all of it."""
+    rows = [*range(600)]
+    keys = [f"c-{row}" for row in rows]
+    whole = frames.Many(b"id", "batch", "decided", 600, keys, [rows, rows], {"a": 1}, rows, [[row] for row in rows], None)
+    pieces = _requests(frames.Copies([], [whole]))
+    assert [piece.rows for piece in pieces] == [256, 256, 88]
+    for field in (lambda piece: piece.columns[1], lambda piece: piece.labels, lambda piece: piece.places):
+        assert [value for piece in pieces for value in field(piece)] == rows
+    assert [key for piece in pieces for key in piece.keys] == keys
+    assert [share for piece in pieces for share in piece.shares] == [[row] for row in rows]
+    placed = frames.Many(b"id", "batch", "decided", 600, None, [rows], {}, None, None, [2 * row for row in rows])
+    pieces = _requests(frames.Copies([], [placed]))
+    assert [place for piece in pieces for place in piece.places] == [2 * row for row in rows]
+    assert {(piece.keys, piece.labels, piece.shares) for piece in pieces} == {(None, None, None)}
+
+
+@pytest.mark.parametrize(
+    ("mine", "labels", "shares", "expected"),
+    [
+        ([[0.1, 0.9], [0.5, 0.5]], [None, None], [[0.1, 0.9], [0.5, 0.5]], (2, 0, [0.0, 0.0])),
+        ([[0.1, 0.9], [0.5, 0.5]], [None, None], [[0.1, 0.9], [0.75, 0.25]], (2, 1, [0.0, 0.25])),
+        ([["a", "b"], ["a", "c"]], [None, None], [["a", "b"], ["a", "b"]], (2, 1, [])),
+        ([[0.1, 0.9]], [None], [[0.1, 0.4, 0.5]], (1, 1, [])),
+        ([1.0, 2.0], [1.0, 2.5], None, (2, 1, [0.0, 0.5])),
+    ],
+)
+def test_answers_that_are_lists_are_compared_as_such(mine, labels, shares, expected):
+    """Two that are one do not differ."""
+    found = []
+    counts = type("Counts", (), {"compared": lambda _, *told: found.append(told)})()
+    request = frames.Many(b"id", "invocations", "predict", len(mine), None, [], {}, labels, shares, None)
+    Shadowing._compare(None, request, Predictions(mine), None, counts)
+    assert found == [expected]
 
 
 def test_it_is_shown_what_a_challenger_answered_too_but_not_compared_with_it(endpoints, versions, reached, eventually, settled):

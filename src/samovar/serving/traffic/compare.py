@@ -18,6 +18,11 @@ def differing(labels: Sequence[Any], others: Sequence[Any]) -> int:
     return sum(not _same(one, other) for one, other in zip(labels, others, strict=True))
 
 
+def said(labels: Sequence[Any], shares: Sequence[Any] | None) -> list[Any]:
+    """Return what rows were answered with: where there is no label, a list of numbers is the answer."""
+    return list(labels) if shares is None else [shares[row] if label is None else label for row, label in enumerate(labels)]
+
+
 def differences(
     labels: Sequence[Any], others: Sequence[Any], shares: Sequence[Any] | None, theirs: Sequence[Any] | None
 ) -> list[float]:
@@ -33,7 +38,10 @@ def differences(
         The largest difference of a class's probability; without probabilities the difference of numbers; nothing for other labels.
     """
     if shares is not None and theirs is not None:
-        apart = np.abs(np.asarray(shares, dtype=float) - np.asarray(theirs, dtype=float))
+        try:
+            apart = np.abs(np.asarray(shares, dtype=float) - np.asarray(theirs, dtype=float))
+        except (ValueError, TypeError):  # lists, but not of numbers, or not of as many
+            return []
         return [float(value) for value in apart.reshape(len(labels), -1).max(axis=1) if math.isfinite(value)]
     pairs = zip(labels, others, strict=True)
     found = [abs(float(one) - float(other)) for one, other in pairs if _is_number(one) and _is_number(other)]

@@ -12,10 +12,13 @@ from samovar.contracts import document
 from samovar.serving.jobs import Job
 from samovar.serving.protocols.answers import Predictions, Scored
 from samovar.serving.protocols.decision import Decider
+from samovar.serving.spool.writer import split
 from samovar.serving.thread import Beside
 from samovar.serving.traffic import compare
 from samovar.serving.traffic.counts import Compared
+from samovar.serving.traffic.frames import Many
 from samovar.serving.traffic.host import ASKS, parts
+from samovar.serving.traffic.recent import Recent
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from samovar.serving.jobs import Answers
     from samovar.serving.metrics import Metrics
     from samovar.serving.traffic.fit import Fit
-    from samovar.serving.traffic.frames import Copies, Many, Opening
+    from samovar.serving.traffic.frames import Copies, Opening
     from samovar.serving.turn import Spool
 
 log = logs.get_logger(__name__)
@@ -65,7 +68,7 @@ class Shadowing:
         self._decide = Decider.of(plan.contract, engine.classes).decide
         self._has_key = plan.contract.contract.key is not None
         self._logs: dict[str, Spool] = {}
-        self._counts: dict[tuple[str, int], Compared] = {}
+        self._counts: Recent[Compared] = Recent(lambda counts: metrics.retire(counts.values))
         self._thread: Beside[list[_Scored]] | None = None
         self.schema = document.digest(plan.contract.contract)
 
@@ -105,10 +108,8 @@ class Shadowing:
         self._thread.do(lambda: self._score(requests, fit, counts), done)
 
     def _counted(self, opening: Opening) -> Compared:
-        key = (opening.alias, opening.version)
-        if key not in self._counts:
-            self._counts[key] = Compared(self._metrics, *key, self._plan.version, self._alias)
-        return self._counts[key]
+        asked, version = opening.alias, opening.version
+        return self._counts.of(asked, version, lambda: Compared(self._metrics, asked, version, self._plan.version, self._alias))
 
     def _score(self, requests: Sequence[Many], fit: Fit, counts: Compared) -> list[_Scored]:
         """Score, in the thread; rows that fail do so by themselves."""
@@ -155,34 +156,30 @@ class Shadowing:
     def _compare(self, request: Many, mine: Answers, fit: Fit, counts: Compared) -> None:
         if request.labels is None:
             return
-        if isinstance(mine, Predictions):
-            labels: Any = mine.values
-            shares = None
-        else:
-            labels = [mine.logged(place)[0] for place in range(request.rows)]
+        labels, shares = split(mine)
+        if not isinstance(mine, Predictions):
             shares = parts(mine, fit)[1]
         apart = compare.differences(labels, request.labels, shares, request.shares)
-        counts.compared(request.rows, compare.differing(labels, request.labels), apart)
+        said, theirs = compare.said(labels, shares), compare.said(request.labels, request.shares)
+        counts.compared(request.rows, compare.differing(said, theirs), apart)
 
     def _log(self, alias: str, scored: Sequence[_Scored]) -> None:
         """Log, on the loop."""
-        if alias not in self._logs:
-            self._logs[alias] = self._open_log(alias)
-        spool = self._logs[alias]
-        for request, job, answers in scored:
-            spool.job(request.request_id, request.route, job, answers)
         try:
+            if alias not in self._logs:
+                self._logs[alias] = self._open_log(alias)
+            spool = self._logs[alias]
+            for request, job, answers in scored:
+                spool.job(request.request_id, request.route, job, answers)
             spool.flush()
         except Exception as error:  # noqa: BLE001 - nobody waits for this
             log.warning("copies of a shadow could not be logged", error=type(error).__name__)
 
 
-_Scored = tuple["Many", Job, "Answers"]
+_Scored = tuple[Many, Job, "Answers"]
 
 
 def _requests(copies: Copies) -> list[Many]:
-    from samovar.serving.traffic.frames import Many  # noqa: PLC0415 - a name for types otherwise
-
     singles = [
         Many(
             one.request_id,
@@ -198,7 +195,22 @@ def _requests(copies: Copies) -> list[Many]:
         )
         for one in copies.singles
     ]
-    return singles + copies.many
+    return singles + [piece for many in copies.many for piece in _pieces(many)]
+
+
+def _pieces(many: Many) -> list[Many]:
+    """Cut a large request, so that it does not hold the model for its whole length."""
+    if many.rows <= _ROWS:
+        return [many]
+    return [_piece(many, range(start, min(start + _ROWS, many.rows))) for start in range(0, many.rows, _ROWS)]
+
+
+def _piece(many: Many, rows: range) -> Many:
+    own = slice(rows.start, rows.stop)
+    keys, labels, shares = (None if found is None else found[own] for found in (many.keys, many.labels, many.shares))
+    places = list(rows) if many.places is None else many.places[own]
+    columns = [column[own] for column in many.columns]
+    return Many(many.request_id, many.route, many.how, len(rows), keys, columns, many.params, labels, shares, places)
 
 
 def _batches(requests: Sequence[Many]) -> list[list[Many]]:
