@@ -6,17 +6,19 @@ import asyncio
 import concurrent.futures
 import errno
 import json
+import math
 import os
 import resource
 import signal
 import socket
+import sys
 import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from samovar.autoserve import keyring, protocol
+from samovar.autoserve import keyring, memory, protocol
 from samovar.autoserve.agent import config as agent_files
 from samovar.autoserve.agent import limits
 from samovar.autoserve.agent.config import AgentConfig
@@ -24,7 +26,9 @@ from samovar.autoserve.agent.ledger import Ledger
 from samovar.autoserve.agent.nursery import Nursery
 from samovar.autoserve.agent.turns import Turns
 from samovar.autoserve.plan import Key
-from samovar.errors import StackUnavailable
+from samovar.autoserve.tuning import Tuning
+from samovar.errors import SamovarError, StackUnavailable
+from samovar.scoring.plan import encode
 
 
 def test_keys_reach_workers_also_when_the_first_renewal_fails(new_agent, fake_plan, load_on, tmp_path):
@@ -137,6 +141,65 @@ def test_a_worker_that_comes_to_be_after_its_endpoint_was_ended_is_ended_too(age
     agent.serving(1, model="witness")
     eventually(lambda: len(agent.workers()) == 2, 10, "the late worker gone")
     assert agent.state("late") is None
+
+
+def test_a_worker_comes_back_when_there_is_room_for_it_again(agent, fake_plan, eventually):
+    """The agent had no descriptor left when the worker died: that is no reason to stay down, nor to blame the version."""
+    agent.serve(fake_plan(version=1))
+    before = agent.serving(1)
+    agent.serve(fake_plan(version=2))
+    before = agent.until(lambda state: state.serving == 2 and state.pid != before.pid)
+    eventually(lambda: len(agent.workers()) == 1, 10, "the old worker leaves")
+    taken = {int(path.name) for path in Path(f"/proc/{agent.process.pid}/fd").iterdir()}
+    soft, hard = resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE)
+    lowest_free = min(set(range(len(taken) + 1)) - taken)
+    resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE, (lowest_free, hard))
+    os.kill(before.pid, signal.SIGKILL)
+    try:
+        eventually(lambda: agent.log.read_text().count("no worker can be made") > 1, 10, "attempts to make a worker")
+    finally:
+        resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    after = agent.until(lambda state: state.up and state.pid != before.pid, 20)
+    assert (after.serving, after.failed, after.restarts) == (2, None, 1)
+
+
+def test_a_version_waits_for_a_zygote_that_cannot_be_made(new_agent, fake_plan, tmp_path):
+    """No process, no memory, no interpreter yet: the order is kept until there is one."""
+    python = tmp_path / "environments" / ("0" * 32) / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch(mode=0o600)
+    agent = new_agent(environments=tmp_path / "environments").start()
+    plan = fake_plan(version=1)
+    fd = memory.seal(encode(plan), name=plan.model)
+    order = protocol.Serve("m", "Production", 1, "v1", "o", plan.format, plan.engine, environment="0" * 32)
+    assert agent.link.serve(order, fd)
+    os.close(fd)
+    agent.until(lambda state: state.loading == 1 and "no zygote can be made" in agent.log.read_text())
+    python.unlink()
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o700)
+    assert agent.serving(1, 30).failed is None
+
+
+def test_a_request_that_fails_in_an_unforeseen_way_is_refused_at_once(agent, fake_plan):
+    """Whoever asks does not wait until its patience ends, and what is logged says why."""
+    agent.serve(fake_plan(version=1))
+    agent.serving(1)
+    with pytest.raises(SamovarError, match="its log says why"):
+        agent.link.tune(Key("m", "Production"), Tuning(memory_mb=math.inf))
+    assert "OverflowError" in agent.log.read_text()
+
+
+def test_a_list_of_endpoints_that_fails_half_way_is_no_list(agent, fake_plan):
+    """Taken for a whole one it would say that endpoints have ended."""
+    agent.serve(fake_plan("a", 1))
+    agent.serving(1, model="a")
+    agent.serve(fake_plan(version=1))
+    agent.serving(1)
+    with pytest.raises(SamovarError):
+        agent.link.tune(Key("m", "Production"), Tuning(cpus=math.inf))
+    with pytest.raises(StackUnavailable, match="its log says why"):
+        agent.link.endpoints()
 
 
 def test_a_full_disk_refuses_a_new_endpoint_and_leaves_the_others_alone(agent, fake_plan, tmp_path):

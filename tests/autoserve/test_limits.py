@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from samovar.autoserve.agent import limits
+from samovar.autoserve.agent.titles import start_time
 from samovar.autoserve.plan import Key
 from samovar.autoserve.tuning import PLAIN, Tuning
 
@@ -109,6 +111,13 @@ def test_the_number_of_workers_changes_without_a_lost_request(agent, fake_plan, 
         load.more()
     assert load.failures == []
     assert before.pid in more.pids
+
+
+def test_a_worker_that_nobody_has_reaped_yet_has_no_limits(eventually):
+    """A zombie has no memory to speak of: its endpoint is tuned all the same."""
+    with subprocess.Popen(["true"]) as process:
+        eventually(lambda: start_time(process.pid) is None, 5, "a zombie")
+        limits.worker_wall(process.pid, 10**8)
 
 
 def test_a_swap_brings_as_many_workers_as_the_endpoint_says(agent, fake_plan):

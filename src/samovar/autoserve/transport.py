@@ -79,6 +79,17 @@ def peer(sock: socket.socket) -> tuple[int, int]:
     return pid, uid
 
 
+def duplicate(fds: Sequence[int]) -> list[int]:
+    """Duplicate descriptors: all of them, or none when there is no room (``OSError``)."""
+    made: list[int] = []
+    try:
+        made.extend(os.dup(fd) for fd in fds)
+    except OSError:
+        close_all(made)
+        raise
+    return made
+
+
 def close_all(fds: Sequence[int]) -> None:
     """Close descriptors that nobody wants."""
     for fd in fds:

@@ -24,6 +24,7 @@ from samovar.autoserve.agent.slots import Artifact, Slot
 from samovar.autoserve.agent.turns import Turns
 from samovar.autoserve.agent.watch import Watch
 from samovar.autoserve.agent.workers import KnownProcess, WorkerProcess, new_token, read_known, write_known
+from samovar.autoserve.backoff import Backoff
 from samovar.autoserve.plan import Key
 from samovar.errors import Conflict, FixInput, SamovarError
 from samovar.logs import get_logger
@@ -40,6 +41,9 @@ _NAME = re.compile(r"[0-9a-f]{32}")
 """Name of an environment, which becomes part of a path."""
 
 _WRITE_SECONDS, _RETRY_SECONDS = 0.02, 5.0
+
+_ROOM = Backoff(first=0.2, longest=5.0)
+"""Pauses between attempts to make a worker on a host that has no descriptor or memory left for it."""
 
 ADOPTION_SECONDS = 3.0
 """Longest time a new agent waits for the workers of its forerunner before it takes orders."""
@@ -115,11 +119,24 @@ class Agent:
         return worker
 
     def _fork(self, worker: WorkerProcess, endpoint: Endpoint, slot: Slot) -> None:
-        worker.asked = True
+        self.later(self._config.load_seconds, lambda: self._too_slow(worker))
+        self._try_fork(worker, endpoint, slot)
+
+    def _try_fork(self, worker: WorkerProcess, endpoint: Endpoint, slot: Slot, failures: int = 0) -> None:
+        """Ask for a worker's process, again and again while the host has no room: that is no fault of the version."""
+        if worker.gone:
+            return
         order = protocol.Fork(worker.identity, endpoint.tuning, self._memory(endpoint.tuning))
         first, *rest = endpoint.fds
-        self._nursery(worker.identity).fork(order, [first, slot.artifact.fd, *rest])
-        self.later(self._config.load_seconds, lambda: self._too_slow(worker))
+        try:
+            self._nursery(worker.identity).fork(order, [first, slot.artifact.fd, *rest])
+        except OSError as error:
+            worker.reason = f"The agent's host has no room for a worker ({error.strerror})."
+            log.warning("no worker can be made; trying again", model=endpoint.key.model, error=error.strerror)
+            again = failures + 1
+            self.later(_ROOM.delay(again), lambda: self._try_fork(worker, endpoint, slot, again))
+            return
+        worker.asked, worker.reason = True, ""
 
     def _memory(self, tuning: Tuning) -> int:
         """Return the bytes that a worker may take; 0 is no limit."""
@@ -308,7 +325,7 @@ class Agent:
 
     def _too_slow(self, worker: WorkerProcess) -> None:
         if worker.state == "loading" and not worker.gone:
-            worker.end(f"It did not get ready within {self._config.load_seconds:g} s.")
+            worker.end(worker.reason or f"It did not get ready within {self._config.load_seconds:g} s.")
 
     def _write_known(self) -> None:
         """Write down who runs, a moment later: two hundred births at once are one write."""
@@ -349,6 +366,9 @@ class Agent:
         except OSError as error:  # a full disk, no descriptor left: whoever asked hears it, and asks again
             log.warning("a request failed", error=str(error))
             peer.send(protocol.Refusal(f"The agent's host refuses ({error.strerror}).", host_fault=True))
+        except Exception:  # whoever asked must not wait in vain, whatever went wrong
+            log.exception("a request failed in a way nobody foresaw", request=type(message).__name__)
+            peer.send(protocol.Refusal("The agent failed at this request; its log says why.", host_fault=True))
         finally:
             transport.close_all(fds)
 

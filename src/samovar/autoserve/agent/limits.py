@@ -71,7 +71,10 @@ def _set_wall(pid: int, more: int) -> None:
     # Soft only: a limit that is raised later must not need a new process.
     with contextlib.suppress(OSError, ValueError):
         hard = resource.prlimit(pid, resource.RLIMIT_DATA)[1]
-        soft = _status(pid or os.getpid(), "VmData")["VmData"] + more if more else hard
+        data = _status(pid or os.getpid(), "VmData").get("VmData")
+        if data is None:
+            return  # it is ending, or a zombie: it has no memory any more
+        soft = data + more if more else hard
         resource.prlimit(pid, resource.RLIMIT_DATA, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 

@@ -78,11 +78,20 @@ class Nursery:
             self._start()
 
     def fork(self, order: protocol.Fork, fds: list[int]) -> None:
-        """Ask for a worker; the descriptors are duplicated."""
-        self.start()
-        self._open[order.identity.token] = (order, [os.dup(fd) for fd in fds])
-        if self._peer is not None:
-            self._peer.send(order, fds)
+        """Ask for a worker; the descriptors are duplicated.
+
+        Raises:
+            OSError: the descriptors cannot be duplicated; nothing was asked.
+        """
+        self._open[order.identity.token] = (order, transport.duplicate(fds))
+        if self._peer is None:
+            self.start()  # which sends all that is open
+        else:
+            try:
+                self._peer.send(order, fds)
+            except OSError:
+                self.settle(order.identity.token)
+                raise
         self._expect()
 
     def build(self, order: protocol.Build, fds: list[int]) -> bool:
@@ -118,29 +127,45 @@ class Nursery:
 
     def _start(self) -> None:
         self._pause = None
+        try:
+            self._launch()
+        except OSError as error:  # no descriptor, no process, no memory left: what is asked for waits for a better moment
+            log.warning("no zygote can be made", zygote=self._config.zygote_name, error=error.strerror)
+            self._end()
+            self._again()
+
+    def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                self._process = self._spawned(theirs)
+            except OSError:
+                ours.close()
+                raise
+        peer = self._peer = Peer(self._loop, ours, self._on_message, self._on_close)
+        self._ready = False
+        for order, fds in self._open.values():
+            peer.send(order, fds)
+        self._expect()
+        self._rest()
+
+    def _spawned(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         os.set_inheritable(theirs.fileno(), True)
         # The last argument is room: a worker writes its title over the command line it inherits.
         command = [self._python, "-m", "samovar.autoserve.agent.zygote", self._config.run_dir, "-" * 80]
         environment = worker_environment(os.environ)
         # Its own session: Ctrl-C in the terminal is for the program in front, not for endpoints.
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             command, stdin=subprocess.PIPE, pass_fds=[theirs.fileno()], env=environment, start_new_session=True
         )
         # What hangs when it is imported for all must not keep all from serving: each worker then imports what it needs itself.
         preload = () if self._hung else self._config.preload
         config = msgspec.structs.replace(self._config, zygote_fd=theirs.fileno(), preload=preload)
-        assert self._process.stdin is not None
+        assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(msgspec.json.encode(config))
-            self._process.stdin.close()
-        theirs.close()
-        self._peer = Peer(self._loop, ours, self._on_message, self._on_close)
-        self._ready = False
-        for order, fds in self._open.values():
-            self._peer.send(order, fds)
-        self._expect()
-        self._rest()
+            process.stdin.write(msgspec.json.encode(config))
+            process.stdin.close()
+        return process
 
     def _expect(self) -> None:
         """Begin to wait anew for a sign of the zygote, if it owes one."""
@@ -209,10 +234,14 @@ class Nursery:
         if peer is not self._peer:
             return  # we hung up ourselves
         self._end()
+        self._again()
+
+    def _again(self) -> None:
+        """Start another zygote after a pause, if there is need of one."""
         self._ordered = 0
         if self._closed or not (self._open or self._needed()):
             return
         delay = RESPAWN.delay(self._deaths)
         self._deaths += 1
-        log.warning("the zygote died; starting another", zygote=self._config.zygote_name, delay=delay)
+        log.warning("there is no zygote; starting another", zygote=self._config.zygote_name, delay=delay)
         self._pause = self._loop.call_later(delay, self._start)

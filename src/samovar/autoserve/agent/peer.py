@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -73,10 +72,14 @@ class Peer:
             self._on_message(self, message, fds)
 
     def send(self, message: protocol.Message, fds: Sequence[int] = ()) -> None:
-        """Send a message; descriptors are duplicated, so that the caller may close its own at once."""
+        """Send a message; descriptors are duplicated, so that the caller may close its own at once.
+
+        Raises:
+            OSError: the descriptors cannot be duplicated; nothing was sent.
+        """
         if self.closed:
             return
-        self._queue.append((protocol.encode(message), [os.dup(fd) for fd in fds]))
+        self._queue.append((protocol.encode(message), transport.duplicate(fds)))
         self._write()
 
     def _write(self) -> None:

@@ -106,6 +106,8 @@ class AgentLink:
             found: dict[Key, protocol.EndpointState] = {}
             while isinstance(state := _reply(line), protocol.EndpointState):
                 found[Key(state.model, state.alias)] = state
+            if isinstance(state, protocol.Refusal):  # a part of the list would say that the others have ended
+                raise StackUnavailable(state.message)
             return found
 
     def shutdown(self, *, grace: float = 2.0) -> None:
