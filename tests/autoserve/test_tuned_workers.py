@@ -10,7 +10,7 @@ import socket
 
 import pytest
 
-from samovar.autoserve import peers
+from samovar.autoserve import peers, transport
 from samovar.autoserve.plan import Key
 from samovar.autoserve.tuning import PLAIN, Tuning
 
@@ -109,7 +109,8 @@ def asked(agent):
     connection = http.client.HTTPConnection("peer", timeout=5)
     connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.sock.settimeout(5)
-    connection.sock.connect(str(peers.path_of(agent.run_dir, "m", "Production")))
+    with transport.short(peers.path_of(agent.run_dir, "m", "Production")) as address:
+        connection.sock.connect(address)
     connection.request("GET", "/")
     body = connection.getresponse().read().decode()
     connection.close()

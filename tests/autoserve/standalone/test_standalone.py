@@ -189,7 +189,7 @@ def test_a_worker_that_hangs_is_replaced(serve, eventually):
     assert endpoint.ask()[0] == 200
 
 
-def test_sigterm_answers_what_came_and_says_goodbye(serve):
+def test_sigterm_answers_what_came_and_says_goodbye(serve, eventually):
     """A kept connection that was idle is answered once more, with `Connection: close`."""
     endpoint = serve(*local("--version=1"))
     idle = [http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=10) for _ in range(8)]
@@ -197,11 +197,17 @@ def test_sigterm_answers_what_came_and_says_goodbye(serve):
         connection.request("POST", "/invocations", BODY, JSON)
         assert connection.getresponse().read()
     endpoint.process.terminate()
-    for connection in idle:
+
+    def goodbye(connection):
         connection.request("POST", "/invocations", BODY, JSON)
         answer = connection.getresponse()
-        assert (answer.status, answer.getheader("Connection", "").lower()) == (200, "close")
-        answer.read()
+        assert answer.read()
+        assert answer.status == 200
+        return answer.getheader("Connection", "").lower() == "close"
+
+    # A signal takes its time: once one connection was told, all must be.
+    eventually(lambda: goodbye(idle[0]), 10, "the endpoint begins to leave")
+    assert all(goodbye(connection) for connection in idle[1:])
     assert endpoint.end() == codes.DRAINED
 
 
