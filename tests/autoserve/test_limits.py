@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from samovar.autoserve.agent import limits
+from samovar.autoserve.agent.config import AgentConfig
 from samovar.autoserve.agent.titles import start_time
+from samovar.autoserve.agent.watch import Watch
+from samovar.autoserve.agent.workers import WorkerProcess
 from samovar.autoserve.plan import Key
 from samovar.autoserve.tuning import PLAIN, Tuning
 
@@ -88,6 +94,57 @@ def test_a_worker_within_its_limit_is_left_alone(agent, fake_plan, get):
     assert agent.serving(1).pid == before.pid
     agent.link.tune(KEY, Tuning(memory_mb=90))
     assert "90 MB" in agent.until(lambda state: state.restarts).warnings[0]
+
+
+ORPHAN = """
+import os, time
+from samovar.autoserve.agent import limits
+held = b"x" * 200_000_000
+if os.fork() == 0:
+    inherited = limits.unfiled(os.getpid())
+    taken = b"x" * 30_000_000
+    print(os.getpid(), inherited, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_worker_got_from_its_zygote_is_no_fault_of_its_own_when_the_zygote_is_gone(tmp_path):
+    """Pages that both had are the worker's alone then, and there are as many of them as before."""
+    with subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True) as zygote:
+        pid, inherited = map(int, zygote.stdout.readline().split())
+        zygote.stdout.close()
+    try:
+        assert limits.taken(pid) > 200e6
+        assert 30e6 <= limits.taken(pid, inherited) < 60e6
+        worker, ended = WorkerProcess(None, None, 1.0, None, None), []
+        worker.pid, worker.inherited, worker.end = pid, inherited, ended.append
+        loop = asyncio.new_event_loop()
+        watch = Watch(loop, AgentConfig(str(tmp_path), ""), lambda: [worker], print)
+        for worker.limit in (100_000_000, 20_000_000):
+            assert ended == []
+            watch.start()
+            watch.close()
+        assert ended == ["It took more than 20 MB, which is its limit."]
+        loop.close()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_limit_under_what_the_zygote_gave_ends_no_adopted_worker(new_agent, fake_plan, eventually, children):
+    """The next agent learns from the worker what it was born with."""
+    agent = new_agent(preload="numpy,httpx,msgspec").start()
+    agent.serve(fake_plan(version=1))
+    before = agent.serving(1)
+    zygotes = children(agent).values()
+    agent.kill()
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in zygotes), 5, "the zygotes gone")
+    agent.start()
+    agent.serving(1)
+    limit = 0.8 * limits.taken(before.pid) / limits.MEGABYTE
+    agent.link.tune(KEY, Tuning(memory_mb=limit))
+    agent.serve(fake_plan("witness", 1, slow=2))
+    agent.serving(1, model="witness")
+    assert agent.serving(1).pid == before.pid
 
 
 @pytest.mark.parametrize("adopted", [False, True])

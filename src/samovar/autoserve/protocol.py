@@ -227,6 +227,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
         beats: it sends ``Beat``, so that its silence means something.
         tuning: how it serves, for an agent that knows nothing yet.
         keys: digest of the API keys that it knows; empty when it asks nobody for one.
+        inherited: bytes that it shared with its zygote at its birth, which are no fault of its own when the zygote is gone.
     """
 
     identity: Identity
@@ -235,6 +236,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     beats: bool = False
     tuning: Tuning = PLAIN
     keys: str = ""
+    inherited: int = 0
 
 
 class Changed(msgspec.Struct, frozen=True, tag="changed"):

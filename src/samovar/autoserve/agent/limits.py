@@ -91,16 +91,33 @@ def peak(pid: int) -> int:
     return _status(pid, "VmHWM").get("VmHWM", 0)
 
 
-def taken(pid: int) -> int:
-    """Return the bytes that a process took for itself alone, at its worst moment; 0 when it is gone."""
+def forget_peak(pid: int) -> None:
+    """Let ``peak`` begin anew; a host that refuses keeps it."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
+
+
+def unfiled(pid: int) -> int:
+    """Return the bytes of a process in memory that are of no file; 0 when it is gone."""
+    now = _status(pid, "RssAnon", "RssShmem")
+    return now.get("RssAnon", 0) + now.get("RssShmem", 0)
+
+
+def taken(pid: int, inherited: int = 0) -> int:
+    """Return the bytes that a process took for itself alone, at its worst moment since ``forget_peak``; 0 when it is gone.
+
+    Args:
+        pid: the process.
+        inherited: its ``unfiled`` right after its birth. They are its parent's too, but count as its own once the parent is gone.
+    """
     now = _status(pid, "VmHWM", "VmRSS")
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     except OSError:
         return 0
     private = sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Private_"))
-    # What it had at its peak and has no more was its own: shared pages stay.
-    return private + max(0, now.get("VmHWM", 0) - now.get("VmRSS", 0))
+    # What it had at its peak and has no more was its own: shared pages stay, and files' pages are taken back seldom.
+    return min(private, max(0, unfiled(pid) - inherited)) + max(0, now.get("VmHWM", 0) - now.get("VmRSS", 0))
 
 
 def _status(pid: int, *names: str) -> dict[str, int]:

@@ -77,8 +77,11 @@ class Watch:
             # What it has in memory, and ever had, is cheap to see and never less than what it took for itself.
             if limits.resident(worker.pid) <= worker.limit and not (thoroughly and limits.peak(worker.pid) > worker.limit):
                 continue
-            if limits.taken(worker.pid) > worker.limit:
+            if limits.taken(worker.pid, worker.inherited) > worker.limit:
                 worker.end(limits.excess(worker.limit))
+            else:
+                # Else files' pages that the kernel takes back later, one after the other, would look like a peak of its own.
+                limits.forget_peak(worker.pid)
 
     def _end_silent(self) -> None:
         now = time.monotonic()

@@ -202,6 +202,7 @@ class Tether:
         self._since = 0.0
         self._drain: Callable[[], None] | None = None
         self._leaving = False
+        self._inherited = limits.unfiled(os.getpid())
 
     def start(self) -> None:
         """Call the agent, and again whenever the line breaks."""
@@ -289,7 +290,13 @@ class Tether:
             return False
         with self._lock:
             hello = protocol.Hello(
-                self._identity, self._state, self._since, beats=True, tuning=self._tuning, keys=self._keys.digest
+                self._identity,
+                self._state,
+                self._since,
+                beats=True,
+                tuning=self._tuning,
+                keys=self._keys.digest,
+                inherited=self._inherited,
             )
             try:
                 # One that leaves has nothing to hand over: it is only watched until it is gone.

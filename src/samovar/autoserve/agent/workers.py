@@ -65,6 +65,7 @@ class WorkerProcess:
         self._loop = loop
         self._on_gone = on_gone
         self.keys = ""  # digest of the keys that it knows
+        self.inherited = 0  # bytes that it shared with its zygote at its birth
         self.limit = 0  # bytes that it may take; 0 is no limit
         self.asked = False  # whether a zygote was told to make it
         self.tuning = endpoint.tuning if endpoint is not None else PLAIN
@@ -108,6 +109,7 @@ class WorkerProcess:
         peer.owner = self
         self.heard = time.monotonic() if hello.beats else 0.0
         self.keys = hello.keys
+        self.inherited = hello.inherited
         if self.tuning != hello.tuning:
             self.tune(self.tuning)
         if self._told:
