@@ -30,6 +30,7 @@ MODULES = {
     "supervisor": "samovar.stack.supervisor",
     "guardian": "samovar.stack.guardian",
 }
+PROGRAMS = {"gateway": "traefik"}
 TITLES = {"zygote": "samovar: zygote", "worker": f"samovar: {MODEL}@Production"}
 
 HEALTHY_SECONDS = {"mlflow": 35}
@@ -42,6 +43,8 @@ def find(stack, kind):
         with contextlib.suppress(psutil.Error):
             words = process.cmdline()
             if kind in MODULES and words[1:3] == ["-m", MODULES[kind]]:
+                return process
+            if kind in PROGRAMS and words and Path(words[0]).name == PROGRAMS[kind]:
                 return process
             if kind in TITLES and " ".join(words).startswith(TITLES[kind]):
                 return process
@@ -139,19 +142,19 @@ def all_well(stack):
 
 def test_no_kind_of_process_is_forgotten(stack, endpoints):
     """Every process of the stack is one of those that are killed here, or the other endpoint's worker."""
-    known = {found.pid for kind in (*MODULES, *TITLES) if (found := find(stack, kind))}
+    known = {found.pid for kind in (*MODULES, *PROGRAMS, *TITLES) if (found := find(stack, kind))}
     others = [" ".join(process.cmdline()).strip("\0 ") for process in stack.processes() if process.pid not in known]
     # It goes when nothing was built for a while; tests/autoserve/test_zygotes.py kills it.
     assert [title for title in others if title != "samovar: ample zygote"] == [f"samovar: {MODEL}@Candidate v2"]
 
 
-@pytest.mark.parametrize("kind", [*MODULES, *TITLES])
+@pytest.mark.parametrize("kind", [*MODULES, *PROGRAMS, *TITLES])
 def test_a_killed_process_comes_back_while_endpoints_answer(stack, endpoints, eventually, kind):
     """`kill -9`: a restart within a second, healthy within 10 s and its cold start, no request lost that was not in its hands."""
     eventually(lambda: all_well(stack), 30, "everything healthy before the kill")
     victim = find(stack, kind)
     assert victim is not None, [process.cmdline() for process in stack.processes()]
-    restarts = service(stack, kind)["restarts"] if kind in MODULES else None
+    restarts = service(stack, kind)["restarts"] if kind in (*MODULES, *PROGRAMS) else None
     with asking(endpoints) as clients:
         eventually(lambda: all(client.answered > 3 for client in clients), 10, "clients are answered")
         at = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -165,7 +168,7 @@ def test_a_killed_process_comes_back_while_endpoints_answer(stack, endpoints, ev
         counts = [client.answered + 3 for client in clients]
         eventually(lambda: all(map(operator.gt, [client.answered for client in clients], counts)), 10, "still answered")
     assert seconds <= HEALTHY_SECONDS.get(kind, 10) + 5
-    if kind in MODULES:
+    if kind in (*MODULES, *PROGRAMS):
         assert service(stack, kind)["restarts"] == restarts + 1
     failures = [failure for client in clients for failure in client.failures]
     if kind == "worker":
