@@ -41,8 +41,7 @@ def test_nobody_waits_for_a_build_that_is_not_wanted_any_more(agent):
     """A model that hangs must not hold up the version that its alias was moved to."""
     fd = memory.seal(b"", name="request")
     began = time.monotonic()
-    with pytest.raises(ModelError, match="Another version"):
-        agent.link.build(protocol.Build("m", 1, 60.0), fd, lambda: False)
+    assert agent.link.build(protocol.Build("m", 1, 60.0), fd, lambda: False) is None
     assert time.monotonic() - began < 10
     os.close(fd)
 
