@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements/lock.txt
 IMAGE ?= samovar-endpoint
+UPGRADE ?= --upgrade
 STAMP := $(VENV)/.installed
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo up down status check format test e2e accept bench bench-serving bench-autoserve bench-loop wheel image clean
+.PHONY: help install lock demo up down status check format test test-again coverage e2e e2e-again accept bench bench-serving bench-autoserve bench-loop wheel image clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -28,8 +29,8 @@ $(STAMP): $(LOCK) pyproject.toml | $(BIN)/uv
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --compile-bytecode -e .
 	@touch $@
 
-lock: $(BIN)/uv ## Resolve the dependencies again; the file holds no addresses
-	$(BIN)/uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 --upgrade \
+lock: $(BIN)/uv ## Resolve the dependencies; UPGRADE= keeps the versions that are locked. The file holds no addresses
+	$(BIN)/uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 $(UPGRADE) \
 	  --generate-hashes --no-header --no-annotate --quiet -o $(LOCK)
 	$(BIN)/uv pip compile pyproject.toml --extra standalone --constraints $(LOCK) --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --quiet -o requirements/endpoint.txt
@@ -58,11 +59,20 @@ format: $(STAMP) ## Format and mend what can be mended mechanically
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format --quiet .
 
-test: $(STAMP) ## Every test that needs no whole stack, with coverage
-	$(BIN)/pytest -m "not e2e" -n 2 --dist loadfile --cov --cov-report=term:skip-covered --durations=10
+test: $(STAMP) ## Every test that needs no whole stack
+	$(BIN)/pytest -m "not e2e" -n 2 --dist loadfile --durations=10
+
+test-again: $(STAMP) ## The tests that failed in the last run, one after the other
+	$(BIN)/pytest -m "not e2e" --last-failed --last-failed-no-failures none
+
+coverage: $(STAMP) ## The tests of `make test`, with coverage (a fifth slower)
+	$(BIN)/pytest -m "not e2e" -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 e2e: $(STAMP) ## The whole stack: the demo, its mutations, faults
 	$(BIN)/pytest tests/e2e tests/autoserve/runtimes -m e2e --timeout 900 --durations=10
+
+e2e-again: $(STAMP) ## The end-to-end tests that failed in the last run
+	$(BIN)/pytest tests/e2e tests/autoserve/runtimes -m e2e --timeout 900 --last-failed --last-failed-no-failures none
 
 accept: $(STAMP) ## Long and statistical measurements; writes docs/figures/*.json
 	$(BIN)/python benchmarks/accept.py
