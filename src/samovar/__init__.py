@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "samovar.contracts.declare": ("Answer", "Contract", "Doc", "Entity", "Key", "Log", "MaxLength", "Range", "Response", "Text"),
-    "samovar.project": ("SLO", "CandidateSpec", "Drift", "Gate", "Project", "Quality", "Window"),
+    "samovar.project": ("SLO", "CandidateSpec", "Drift", "Gate", "Project", "Quality", "Slice", "Window"),
     "samovar.errors": ("SamovarError",),
     "samovar.pipelines.api": (
         "ingest",
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from samovar.project import Gate as Gate
     from samovar.project import Project as Project
     from samovar.project import Quality as Quality
+    from samovar.project import Slice as Slice
     from samovar.project import Window as Window
 
 __all__ = ["__version__", "project", *_MODULES, *sorted(_WHERE)]  # noqa: PLE0604 - built from the table above

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
     from samovar.contracts.declare import Contract, Response
 
+_SLICED = {
+    "value": ("text", "int", "float", "bool", "label"),
+    "range": ("int", "float"),
+    "length": ("text",),
+    "period": ("datetime",),
+}
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 
 Metric = Literal["accuracy", "f1_macro", "average_precision", "roc_auc", "neg_log_loss"]
@@ -75,6 +81,37 @@ class Gate:
     confidence: float = 0.95
     max_latency_ms: float | None = None
     max_size_mb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """How rows are parted to be judged part by part.
+
+    Attributes:
+        column: a contract field, the target, or the time column.
+        by: ``value`` (each frequent value is a part), ``range`` (of a number), ``length`` (of a text, in characters) or ``period``
+            (of a time, UTC).
+        name: shown in reports; the column's own, or ``<column> length``, unless given.
+        edges: for ``range`` and ``length``: rising edges of half-open parts.
+        quantiles: number of parts of equally many training rows, where no edges are given.
+        every: for ``period``: how long one is.
+    """
+
+    column: str
+    by: Literal["value", "range", "length", "period"] = "value"
+    name: str = ""
+    edges: tuple[float, ...] = ()
+    quantiles: int = 4
+    every: Literal["day", "week", "month", "quarter", "year"] = "month"
+
+    def __post_init__(self) -> None:
+        """Fill in the name; raises ProjectError where the parts make no sense."""
+        if list(self.edges) != sorted(set(self.edges)):
+            raise ProjectError(f"Slice {self.column}: its edges do not rise.", remedy="Write each edge once, the smallest first.")
+        if self.quantiles < 2 and not self.edges:
+            raise ProjectError(f"Slice {self.column}: {self.quantiles} quantiles are no parts.", remedy="Ask for two or more.")
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.column} length" if self.by == "length" else self.column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +178,7 @@ class Project:
         slo: what the endpoint promises.
         quality: when a dataset is refused or reported.
         promotion: ``auto`` moves the alias when the gate passes; ``manual`` records the advice, and a person moves it.
+        slices: parts of the rows on which a version is judged besides the whole; None looks at closed sets and text lengths.
         threshold: decision threshold policy of a binary model: ``0.5``, or ``max_f1`` on out-of-fold training rows.
         alias: alias of the champion.
         challenger: alias of the version that waits or shadows.
@@ -163,6 +201,7 @@ class Project:
     slo: SLO = SLO()
     quality: Quality = Quality()
     promotion: Literal["auto", "manual"] = "auto"
+    slices: tuple[Slice, ...] | None = None
     threshold: Literal["half", "max_f1"] = "half"
     alias: str = "Production"
     challenger: str = "Candidate"
@@ -184,8 +223,22 @@ class Project:
             )
         if not 0 < self.holdout < 1:
             raise ProjectError(f"Project {self.name}: holdout must be between 0 and 1.")
+        self._check_slices()
         if not self.model:
             object.__setattr__(self, "model", self.name)
+
+    def _check_slices(self) -> None:
+        kinds = {spec.name: "text" if spec.dtype == "str" else spec.dtype for spec in self.contract.fields}
+        kinds |= {self.target: "label"} | ({self.time: "datetime"} if self.time else {})
+        names = [one.name for one in self.slices or ()]
+        if len(set(names)) != len(names):
+            raise ProjectError(f"Project {self.name} has two slices of one name.", remedy="Give each slice its own name.")
+        for one in self.slices or ():
+            if kinds.get(one.column) not in _SLICED[one.by]:
+                raise ProjectError(
+                    f"Project {self.name}: column {one.column!r} cannot be parted by {one.by}.",
+                    remedy=f"Name a contract field, the target or the time column that is one of: {', '.join(_SLICED[one.by])}.",
+                )
 
     def with_source(self, source: Source) -> Project:
         """Return the same project fed by another source."""
@@ -235,6 +288,7 @@ __all__ = [
     "ModelContract",
     "Project",
     "Quality",
+    "Slice",
     "Source",
     "Window",
     "project",

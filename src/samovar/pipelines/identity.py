@@ -47,6 +47,7 @@ def settings_digest(project: Project, settings: Settings) -> str:
             "positive": project.positive,
             "response": project.response,
             "seed": settings.seed,
+            "slices": project.slices,
             "target": project.target,
             "threshold": project.threshold,
             "time": project.time,
