@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo up down status check format test test-again coverage e2e e2e-again accept bench bench-serving bench-autoserve bench-loop wheel image clean
+.PHONY: help install lock demo up down status check format test test-again coverage e2e e2e-again accept bench bench-serving bench-autoserve bench-decisions bench-loop wheel image clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -85,6 +85,9 @@ bench-serving: $(STAMP) ## Endpoints beside mlflow models serve and FastAPI; wri
 
 bench-autoserve: $(STAMP) ## Alias moves: lossless, fast, dense; writes build/bench/autoserve.json
 	$(BIN)/python -m benchmarks.autoserve $(ARGS)
+
+bench-decisions: $(STAMP) ## How often the gate and the A/B test are wrong; writes build/bench/decisions.json
+	$(BIN)/python benchmarks/decisions.py $(ARGS)
 
 bench-loop: $(STAMP) ## Time and memory of the demo; writes build/bench/loop.json
 	$(BIN)/python benchmarks/loop.py

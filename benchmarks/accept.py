@@ -15,6 +15,7 @@ MEASUREMENTS = {
     "loop": ["loop.py", "3"],
     "fraud_quality": ["fraud_quality.py"],
     "drift_alarms": ["drift_alarms.py"],
+    "decisions": ["decisions.py", "--picture"],
     "runtimes": ["runtimes.py"],
     "zoo": ["zoo.py"],
     "autoserve": ["-m", "benchmarks.autoserve"],

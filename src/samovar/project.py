@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from samovar import durations
 from samovar.contracts.spec import ContractSpec, ModelContract, ResponseSpec, Scalar
 from samovar.errors import ProjectError
 
@@ -72,8 +73,12 @@ class Gate:
         minimum: bar on the project's metric that any promoted version must reach on the held-out rows.
         margin: the lower end of the paired interval of (challenger - champion) must exceed this.
         confidence: two-sided coverage of the bootstrap interval.
-        max_latency_ms: bar on the median time of one one-row prediction, in milliseconds; None for no bar.
+        max_latency_ms: bar on the 95th percentile of the time of one one-row prediction, in milliseconds, of the compiled scorer
+            where the version compiles; None for no bar.
         max_size_mb: bar on the stored model, in megabytes; None for no bar.
+        slice_margin: on no slice of the project may the challenger lose so much of the metric or more; None judges the whole alone.
+        slice_rows: rows from which on a slice must prove that; a smaller one refuses only what is proven worse.
+        max_latency: the same as ``max_latency_ms`` with its unit, such as ``5ms``.
     """
 
     minimum: float
@@ -81,6 +86,27 @@ class Gate:
     confidence: float = 0.95
     max_latency_ms: float | None = None
     max_size_mb: float | None = None
+    slice_margin: float | None = None
+    slice_rows: int = 100
+    max_latency: str | None = None
+
+    def __post_init__(self) -> None:
+        """Read what has a unit; raises ProjectError where a bar makes no sense."""
+        if not 0 < self.confidence < 1:
+            raise ProjectError("Gate: confidence must be between 0 and 1.", remedy="0.95 is usual.")
+        if self.slice_margin is not None and self.slice_margin < 0:
+            raise ProjectError("Gate: slice_margin is how much a slice may lose, so it is not negative.", remedy="Write 0 or more.")
+        if self.max_latency is not None:
+            if self.max_latency_ms is not None:
+                raise ProjectError("Gate: max_latency and max_latency_ms are one bar.", remedy="Give one of them.")
+            object.__setattr__(self, "max_latency_ms", _span("max_latency", self.max_latency).total_seconds() * 1000)
+
+
+def _span(name: str, text: str) -> dt.timedelta:
+    try:
+        return durations.parse(text)
+    except ValueError as error:
+        raise ProjectError(f"Gate: {name}: {error}.") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +200,6 @@ class Project:
         positive: positive class of a binary target; probabilities and thresholds speak of it.
         time: event-time column; with it, the held-out rows are the latest ones.
         holdout: share of rows that take no part in training or selection; the gate judges on them.
-        label_delay: time until a label is known. With ``time``, rows whose labels were not known when the held-out rows began are
-            left out of training, as they would have been then.
         drift: when a difference is an alarm.
         slo: what the endpoint promises.
         quality: when a dataset is refused or reported.
@@ -199,7 +223,6 @@ class Project:
     positive: Scalar | None = None
     time: str | None = None
     holdout: float = 0.3
-    label_delay: dt.timedelta = dt.timedelta()
     drift: Drift = Drift()
     slo: SLO = SLO()
     quality: Quality = Quality()
@@ -227,8 +250,6 @@ class Project:
         if not 0 < self.holdout < 1:
             raise ProjectError(f"Project {self.name}: holdout must be between 0 and 1.")
         self._check_slices()
-        if self.label_delay and (self.time is None or self.label_delay < dt.timedelta()):
-            raise ProjectError(f"Project {self.name}: label_delay is a positive time, and needs the project's time column.")
         if not self.model:
             object.__setattr__(self, "model", self.name)
 

@@ -11,8 +11,9 @@ import pytest
 
 import samovar as sv
 from samovar.monitoring.drift import DriftReport, compare
-from samovar.monitoring.significance import holm, homogeneity
+from samovar.monitoring.significance import homogeneity
 from samovar.profiles import profile
+from samovar.statistics import holm
 
 
 class Row(sv.Contract):

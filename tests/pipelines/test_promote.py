@@ -133,6 +133,32 @@ class TestPromote:
             assert where(ctx, world.name) is None
             assert promote(ctx, world.project)["verdict"] == "approved"  # another gate is another decision
 
+    def test_several_challengers_are_judged_together_and_the_best_that_passes_is_promoted_once(self, world):
+        with world.context() as ctx:
+            result = promote(ctx, world.project, version=[2, 1])
+            assert (result["status"], result["verdict"], result["version"]) == ("done", "approved", 1)
+            assert [one["version"] for one in result["judged"]] == [1, 2]
+            assert where(ctx, world.name) == 1
+            before = rows(ctx)
+            assert len(before) == 2
+            again = promote(ctx, world.project, version=[1, 2])
+            assert again["status"] == "unchanged"
+            assert [one["version"] for one in again["judged"]] == [1, 2]
+            assert rows(ctx) == before
+
+    def test_slices_and_the_compiled_scorers_latency_are_bars_of_a_real_version(self, world):
+        gate = sv.Gate(minimum=0.5, max_latency="1s", slice_margin=0.9, slice_rows=10)
+        careful = replace(world.project, gate=gate, slices=(sv.Slice("plan"),))
+        with world.context() as ctx:
+            toolkit.alias_set(ctx, world.name, "Production", 2)
+            evidence = promote(ctx, careful, version=1)["evidence"]
+        assert evidence["scorer"] == "compiled"
+        assert 0 < evidence["latency_ms"] < 1000
+        assert {row["slice"] for row in evidence["slices"]} >= {"plan=basic", "plan=plus"}
+        assert {bar["name"] for bar in evidence["bars"]} == {"minimum", "latency", "size", "gain", "slice"}
+        assert evidence["supporting"]["mcnemar"]["mid_p"] <= 1.0
+        assert evidence["judged_together"] == [1]
+
     def test_manual_promotion_advises_and_a_person_moves_the_alias(self, world):
         manual = replace(world.project, promotion="manual")
         with world.context() as ctx:

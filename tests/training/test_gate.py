@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from samovar.errors import ProjectError
 from samovar.project import Gate
-from samovar.training.gate import Challenger, decide
+from samovar.training.gate import Challenger, decide, decide_all
 from samovar.training.outcomes import Outcome
 
 ATTEMPTS = 120
@@ -87,3 +88,95 @@ def test_the_evidence_holds_every_figure_and_the_same_evidence_gives_the_same_ve
     assert verdict == decide(Gate(minimum=0.5), "average_precision", challenger(good), coin, seed=1)
     assert verdict.passed
     assert {"challenger", "champion", "gain", "minimum", "margin", "rows", "latency_ms", "size_mb"} <= set(verdict.evidence)
+
+
+class TestBars:
+    def test_every_bar_says_what_was_asked_what_was_reached_and_by_how_much(self, good):
+        coin = Outcome(good.truth, np.full((good.truth.size, 2), 0.5), positive=1)
+        gate = Gate(minimum=0.5, margin=0.1, max_latency="5ms", max_size_mb=3.0)
+        bars = {bar["name"]: bar for bar in decide(gate, "roc_auc", challenger(good, 2.0, 4.0), coin, seed=1).evidence["bars"]}
+        assert set(bars) == {"minimum", "latency", "size", "gain"}
+        assert (bars["latency"]["passed"], bars["latency"]["by"], bars["latency"]["limit"]) == (True, 3.0, 5.0)
+        assert (bars["size"]["passed"], bars["size"]["by"]) == (False, -1.0)
+        assert bars["gain"]["by"] == pytest.approx(bars["gain"]["low"] - 0.1)
+
+    @pytest.mark.parametrize(("text", "milliseconds"), [("5ms", 5.0), ("0.5s", 500.0), ("800us", 0.8)])
+    def test_a_latency_may_be_given_with_its_unit(self, text, milliseconds):
+        assert Gate(0.1, max_latency=text).max_latency_ms == pytest.approx(milliseconds)
+
+    @pytest.mark.parametrize(
+        "bars", [{"max_latency": "5"}, {"max_latency": "5ms", "max_latency_ms": 5.0}, {"confidence": 95.0}, {"slice_margin": -0.1}]
+    )
+    def test_bars_that_make_no_sense_are_refused_when_they_are_declared(self, bars):
+        with pytest.raises(ProjectError):
+            Gate(0.1, **bars)
+
+
+def labels(truth, right):
+    """A model that is right on these rows."""
+    said = np.where(right, truth, 1 - truth)
+    return Outcome(truth, np.eye(2)[said], positive=1)
+
+
+class TestSlices:
+    """The challenger wins 30 rows of 1000 on the whole, and loses where the slice is."""
+
+    @pytest.fixture
+    def pair(self):
+        truth = np.tile([0, 1], 500)
+        champion = np.arange(1000) >= 100
+        better = np.ones(1000, dtype=bool)
+        better[900:960] = False
+        return labels(truth, better), labels(truth, champion)
+
+    def test_a_slice_that_pays_for_the_whole_refuses(self, pair):
+        rows = np.arange(1000)
+        slices = {"plan=old": rows < 900, "plan=new": rows >= 850}
+        assert decide(Gate(0.5), "accuracy", challenger(pair[0]), pair[1], seed=1, slices=slices).passed  # no margin, no bar
+        verdict = decide(Gate(0.5, slice_margin=0.02), "accuracy", challenger(pair[0]), pair[1], seed=1, slices=slices)
+        assert not verdict.passed
+        assert "plan=new" in verdict.reason
+        assert [row["standing"] for row in verdict.evidence["slices"]] == ["not worse", "may be worse"]
+
+    def test_few_rows_refuse_only_what_is_proven_worse(self, pair):
+        rows = np.arange(1000)
+        gate = Gate(0.5, slice_margin=0.02)
+        unclear = {"tiny": (rows >= 955) & (rows < 975)}  # five lost of twenty
+        lost = {"tiny": (rows >= 930) & (rows < 960)}  # all of thirty
+        assert decide(gate, "accuracy", challenger(pair[0]), pair[1], seed=1, slices=unclear).passed is False
+        assert decide(gate, "accuracy", challenger(pair[0]), pair[1], seed=1, slices={"tiny": rows == 955}).passed is False
+        assert "proven to be worse" in decide(gate, "accuracy", challenger(pair[0]), pair[1], seed=1, slices=lost).reason
+        assert decide(gate, "accuracy", challenger(pair[0]), pair[1], seed=1, slices={"tiny": (rows >= 958) & (rows < 978)}).passed
+
+    def test_a_slice_where_the_metric_means_nothing_is_listed_and_not_judged(self, pair):
+        one_class = {"ones": pair[0].truth == 1}
+        verdict = decide(Gate(0.1, slice_margin=0.02), "roc_auc", challenger(pair[0]), pair[1], seed=1, slices=one_class)
+        assert verdict.evidence["slices"] == [{"slice": "ones", "rows": 500, "standing": "not defined"}]
+
+
+def test_the_more_challengers_at_once_the_more_each_has_to_prove(good):
+    """One in forty equal challengers passes by luck alone; ten at once may together pass no more often."""
+    random = np.random.default_rng(4)
+    passed = 0
+    for _ in range(30):
+        truth = (random.random(300) < 0.4).astype(int)
+        champion = model(truth, 1.0, random)
+        rivals = [challenger(model(truth, 1.0, random)) for _ in range(8)]
+        passed += any(one.passed for one in decide_all(Gate(0.0), "accuracy", rivals, champion, seed=5))
+    assert passed <= 3  # uncorrected, six are expected
+    coin = Outcome(good.truth, np.full((good.truth.size, 2), 0.5), positive=1)
+    verdicts = decide_all(Gate(0.1), "roc_auc", [challenger(coin), challenger(good)], coin, seed=1)
+    assert [one.passed for one in verdicts] == [False, True]
+    assert verdicts[1].evidence["gain_level"] == pytest.approx(0.0125)
+
+
+def test_rows_that_fail_together_widen_the_interval(good):
+    """The same rows in the order of time: an outage of a day is one event, not fifty."""
+    random = np.random.default_rng(2)
+    truth = np.tile([0, 1], 600)
+    bad_days = np.repeat(random.random(24) < 0.3, 50)
+    ours, theirs = labels(truth, ~bad_days), labels(truth, ~np.repeat(random.random(24) < 0.4, 50))
+    alone = decide(Gate(0.0), "accuracy", challenger(ours), theirs, seed=1).evidence
+    together = decide(Gate(0.0), "accuracy", challenger(ours), theirs, seed=1, ordered=True).evidence
+    assert together["resampling"]["block"] >= 30
+    assert together["gain"]["high"] - together["gain"]["low"] > 3 * (alone["gain"]["high"] - alone["gain"]["low"])

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from samovar.statistics import mixture_p
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -66,7 +68,7 @@ def check(answered: Sequence[float], total: Sequence[float], expected: float, co
     least = chance * sum(count * count for count in total) * seen / max(entities, seen)
     spread = max(_SPREAD * sum(value * value for value in apart), least)
     sum_ = _unskewed(sum(apart), sum(value * value * value for value in apart), spread)
-    p = min(1.0, comparisons * _mixture(sum_, spread, max(chance, 1e-6) * _HORIZON))
+    p = min(1.0, comparisons * mixture_p(sum_, spread, max(chance, 1e-6) * _HORIZON))
     return Ratio(*counted, p, "mismatch" if p < ALPHA else "as set")
 
 
@@ -78,11 +80,6 @@ def _unskewed(total: float, cubes: float, spread: float) -> float:
     bent = skew * deviations
     mended = deviations * (1.0 + bent / 3 + bent * bent / 27) + skew / 6
     return mended * math.sqrt(spread)
-
-
-def _mixture(apart: float, spread: float, width: float) -> float:
-    """Return the p-value of a sum ``apart`` whose variance is ``spread``; ``width`` is the mixture's."""
-    return min(1.0, math.sqrt((spread + width) / width) * math.exp(-apart * apart / (2.0 * (spread + width))))
 
 
 def wilson(part: float, whole: float, deviations: float = 1.96) -> tuple[float, float]:

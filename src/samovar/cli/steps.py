@@ -85,7 +85,10 @@ def train(
 def promote(
     project: output.ProjectName,
     *,
-    version: Annotated[int | None, typer.Option("--version", min=1, help="A version; the challenger if left out.")] = None,
+    version: Annotated[
+        list[int] | None,
+        typer.Option("--version", min=1, help="A version; the challenger if left out. May be repeated: all are judged together."),
+    ] = None,
     require: Annotated[bool, typer.Option("--require", help="Exit with 1 when the gate says no.")] = False,
     as_json: output.Json = False,
 ) -> None:
@@ -100,6 +103,8 @@ def promote(
     def show(console: Console) -> None:
         colour = "green" if passed else "yellow"
         _headline(console, project, f"[{colour}]{output.cell(result['verdict'])}[/]: {output.cell(result['reason'])}", result)
+        for one in result.get("judged", []):
+            console.print(f"  v{one['version']} {output.cell(one['verdict'])}: {output.cell(one['reason'])}", soft_wrap=True)
 
     output.emit(result, show, as_json=as_json)
     if require and not passed:

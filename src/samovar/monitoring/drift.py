@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from samovar.monitoring.significance import holm, homogeneity
+from samovar.monitoring.significance import homogeneity
 from samovar.profiles.fields import CategoryProfile, NumericProfile
 from samovar.profiles.psi import excess, noise, psi
+from samovar.statistics import holm
 
 if TYPE_CHECKING:
     from samovar.monitoring.significance import Test

@@ -1,4 +1,4 @@
-"""Could this difference be chance? A chi-square test of two histograms, and Holm's correction for asking many times."""
+"""Could this difference be chance? A chi-square test of two histograms."""
 
 from __future__ import annotations
 
@@ -42,16 +42,6 @@ def homogeneity(reference: Sequence[int], current: Sequence[int]) -> Test:
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
     statistic = float(((table - expected) ** 2 / expected).sum())
     return Test(statistic, degrees, float(chdtrc(degrees, statistic)))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values of one family, so that the chance of any false rejection stays under alpha (Holm, 1979)."""
-    corrected = [0.0] * len(p_values)
-    worst = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = worst
-    return corrected
 
 
 def _pooled(r: NDArray[np.float64], c: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -50,8 +50,10 @@ def train(
         return step(ctx, found, dataset, kinds=kinds, progress=progress)
 
 
-def promote(project: str | Project, version: int | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
-    """Put a challenger before the gate; see `samovar.pipelines.promote.promote`."""
+def promote(
+    project: str | Project, version: int | Sequence[int] | None = None, *, settings: Settings | None = None
+) -> dict[str, Any]:
+    """Put a challenger, or several at once, before the gate; see `samovar.pipelines.promote.promote`."""
     from samovar.pipelines.promote import promote as step
 
     found = find(project)

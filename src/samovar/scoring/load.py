@@ -37,3 +37,8 @@ def load_plan(  # noqa: PLR0913 - the identity of a version
 def load_native(request: BuildRequest) -> tuple[ScorerPlan, Engine]:
     """Build a plan that is not compiled and return the model that was opened for it; raises as `load_plan`."""
     return built(msgspec.structs.replace(request, compile=False))
+
+
+def load_served(request: BuildRequest) -> tuple[ScorerPlan, Engine]:
+    """Build a plan as an endpoint gets it and return the native model that was opened for it; raises as `load_plan`."""
+    return built(request)

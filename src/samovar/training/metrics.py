@@ -115,6 +115,9 @@ SCORES: dict[str, Callable[[Outcome, np.ndarray], np.ndarray]] = {
 }
 """A project's metric by name; larger is better in all of them."""
 
+OF_LABELS = frozenset({"accuracy", "f1_macro"})
+"""Scores of the predicted labels alone."""
+
 LOSSES: dict[str, Callable[[Outcome, np.ndarray], np.ndarray]] = {"brier": brier, "ece": ece}
 """Calibration; smaller is better."""
 

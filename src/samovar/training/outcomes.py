@@ -49,6 +49,10 @@ class Outcome:
         """Whether each row is of the positive class, shape (n,); binary models only."""
         return np.asarray(self.truth == self.positive)
 
+    def only(self, rows: np.ndarray) -> Outcome:
+        """Return the outcome of some of the rows, given as a mask or as positions."""
+        return Outcome(self.truth[rows], self.probabilities[rows], self.positive, self.threshold)
+
 
 def class_indices(labels: Sequence[Any], classes: Sequence[Scalar]) -> np.ndarray:
     """Turn labels into class indices.
