@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo up down status check format test test-again coverage e2e e2e-again accept bench bench-serving bench-autoserve bench-decisions bench-loop wheel image clean
+.PHONY: help install lock demo up down status check format test test-again test-transformers coverage e2e e2e-again accept bench bench-serving bench-autoserve bench-decisions bench-loop wheel image clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ test: $(STAMP) ## Every test that needs no whole stack
 
 test-again: $(STAMP) ## The tests that failed in the last run, one after the other
 	$(BIN)/pytest -m "not e2e" --last-failed --last-failed-no-failures none
+
+test-transformers: $(STAMP) ## The kind distilbert, in an environment of its own with torch (downloads it once)
+	benchmarks/transformers_kind.sh $(BIN)/python build/transformers -q -ra
 
 coverage: $(STAMP) ## The tests of `make test`, with coverage (a fifth slower)
 	$(BIN)/pytest -m "not e2e" -n 2 --dist loadfile --cov --cov-report=term:skip-covered

@@ -9,7 +9,7 @@ from samovar.project import CandidateSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-BUILT_IN = ("logreg", "random_forest", "hist_gradient_boosting", "mlp")
+BUILT_IN = ("logreg", "random_forest", "hist_gradient_boosting", "mlp", "minilm", "distilbert")
 
 
 def logreg(*, trials: int = 6, **params: Any) -> CandidateSpec:
@@ -30,6 +30,23 @@ def hist_gradient_boosting(*, trials: int = 6, **params: Any) -> CandidateSpec:
 def mlp(*, trials: int = 3, **params: Any) -> CandidateSpec:
     """A small multi-layer perceptron."""
     return CandidateSpec("mlp", "mlp", params, trials)
+
+
+def minilm(*, trials: int = 3, **params: Any) -> CandidateSpec:
+    """Logistic regression over a frozen sentence encoder's vectors and the other columns; needs the extra ``encoder``.
+
+    ``max_tokens`` (default 128) is how much of a text is read; other parameters are the regression's.
+    """
+    return CandidateSpec("minilm", "minilm", params, trials)
+
+
+def distilbert(**params: Any) -> CandidateSpec:
+    """A transformer fine-tuned on the text fields; needs the extra ``transformers``, and weights by path or hub name.
+
+    Parameters are those of `samovar.encoders.finetuned.FineTunedClassifier`: ``weights``, ``epochs``, ``patience``,
+    ``class_weight``, ``max_tokens``, ``learning_rate``, ``batch_size``.
+    """
+    return CandidateSpec("distilbert", "distilbert", params, trials=0)
 
 
 def custom(

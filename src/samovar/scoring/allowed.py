@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 
 _ESTIMATORS: dict[str, str] = {
+    "samovar.encoders.finetuned": "FineTunedClassifier",
+    "samovar.encoders.minilm": "MiniLMEncoder",
     "sklearn.calibration": "CalibratedClassifierCV _CalibratedClassifier _SigmoidCalibration _TemperatureScaling",
     "sklearn.cluster._kmeans": "KMeans MiniBatchKMeans",
     "sklearn.compose._column_transformer": "ColumnTransformer make_column_selector",

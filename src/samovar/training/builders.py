@@ -19,6 +19,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from samovar.encoders import memory
+from samovar.encoders.finetuned import FineTunedClassifier
+from samovar.encoders.minilm import MiniLMEncoder
 from samovar.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -40,27 +43,62 @@ def build(spec: CandidateSpec, contract: ContractSpec, params: Mapping[str, Any]
     """
     if spec.build is not None:
         return spec.build(contract, **params)
+    if spec.kind == "distilbert":
+        return _fine_tuned(spec, contract, params, seed)
     try:
         make = _ESTIMATORS[spec.kind]
     except KeyError:
         raise ProjectError(f"Candidate kind {spec.kind!r} is unknown.", remedy=f"Known: {', '.join(_ESTIMATORS)}.") from None
+    params, encoder = _encoder(spec, contract, dict(params))
     try:
-        estimator = make(seed, dict(params))
+        estimator = make(seed, params)
     except TypeError as error:
         raise ProjectError(f"Candidate {spec.name}: {error}.") from None
-    return Pipeline([("prepare", prepare(contract, dense=spec.kind != "logreg")), ("model", estimator)])
+    return Pipeline([("prepare", prepare(contract, dense=spec.kind != "logreg", encoder=encoder)), ("model", estimator)])
 
 
-def prepare(contract: ContractSpec, *, dense: bool) -> ColumnTransformer:
-    """Return the preparation of the contract's features: the first step of every built-in kind."""
+def prepare(contract: ContractSpec, *, dense: bool, encoder: Any = None) -> ColumnTransformer:
+    """Return the preparation of the contract's features: the first step of every built-in kind.
+
+    Args:
+        contract: the features.
+        dense: whether the model takes no sparse matrix.
+        encoder: what stands in the place of TF-IDF, a transformer of one text column.
+    """
     steps: list[tuple[str, Any, Any]] = []
     if numbers := [field.name for field in contract.features if _is_number(field)]:
         steps.append(("numbers", Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler())]), numbers))
     if categories := [field.name for field in contract.features if _is_category(field)]:
         encoder = OneHotEncoder(handle_unknown="ignore", max_categories=_CATEGORIES, sparse_output=False)
         steps.append(("categories", encoder, categories))
-    steps += [(f"text_{field.name}", _text(dense=dense), field.name) for field in contract.features if field.role == "text"]
+    steps += [
+        (f"text_{field.name}", encoder or _text(dense=dense), field.name) for field in contract.features if field.role == "text"
+    ]
     return ColumnTransformer(steps, remainder="drop")
+
+
+def _encoder(spec: CandidateSpec, contract: ContractSpec, params: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Split a kind's parameters into the model's and its text encoder, if it has one."""
+    if spec.kind != "minilm":
+        return params, None
+    _texts(spec, contract)
+    memory.remember()  # folds and trials encode the same texts
+    own = {name: params.pop(name) for name in ("max_tokens",) if name in params}
+    return params, Pipeline([("encode", MiniLMEncoder(**own)), ("scale", StandardScaler())])
+
+
+def _fine_tuned(spec: CandidateSpec, contract: ContractSpec, params: Mapping[str, Any], seed: int) -> Any:
+    try:
+        return FineTunedClassifier(_texts(spec, contract), **{"seed": seed, **params})
+    except TypeError as error:
+        raise ProjectError(f"Candidate {spec.name}: {error}.") from None
+
+
+def _texts(spec: CandidateSpec, contract: ContractSpec) -> tuple[str, ...]:
+    found = tuple(field.name for field in contract.features if field.role == "text")
+    if not found:
+        raise ProjectError(f"Candidate {spec.name} reads text, and the contract has none.", remedy="Declare an `sv.Text` field.")
+    return found
 
 
 def _is_category(field: FieldSpec) -> bool:
@@ -78,6 +116,10 @@ def _text(*, dense: bool) -> Any:
 
 def _logreg(seed: int, params: dict[str, Any]) -> Any:
     return LogisticRegression(**{"C": 1.0, "max_iter": 1000, "random_state": seed} | params)
+
+
+def _over_vectors(seed: int, params: dict[str, Any]) -> Any:
+    return LogisticRegression(**{"C": 0.01, "max_iter": 1000, "random_state": seed} | params)
 
 
 def _forest(seed: int, params: dict[str, Any]) -> Any:
@@ -102,4 +144,5 @@ _ESTIMATORS: dict[str, Callable[[int, dict[str, Any]], Any]] = {
     "random_forest": _forest,
     "hist_gradient_boosting": _boosting,
     "mlp": _perceptron,
+    "minilm": _over_vectors,
 }

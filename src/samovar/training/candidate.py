@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 
+from samovar import encoders
 from samovar.training import builders, calibration, canonical
 from samovar.training.job import Job, Progress, Trained
 from samovar.training.metrics import value
@@ -154,4 +155,5 @@ def _requirements(estimator: Any, model: bytes) -> dict[str, str]:
     modules |= {name.partition(".")[0] for name in canonical.untrusted_types(model)}
     owners = importlib.metadata.packages_distributions()
     names = {name for module in modules for name in owners.get(module, ())} - {"samovar"}
+    names |= encoders.distributions(canonical.untrusted_types(model))
     return {name: importlib.metadata.version(name) for name in sorted(names)}

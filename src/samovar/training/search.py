@@ -25,6 +25,7 @@ SPACES: dict[str, dict[str, Dimension]] = {
         "min_samples_leaf": ("int", 5, 60),
         "l2_regularization": ("log", 1e-3, 10.0),
     },
+    "minilm": {"C": ("log", 1e-4, 1.0)},
     "mlp": {
         "hidden_layer_sizes": ["32", "16", "32-16"],
         "alpha": ("log", 1e-5, 1e-1),

@@ -27,6 +27,7 @@ _SAME_SCORE = frozenset(
         "BaggingClassifier",
         "CalibratedClassifierCV",
         "DecisionTreeClassifier",
+        "FineTunedClassifier",
         "ExtraTreesClassifier",
         "GradientBoostingClassifier",
         "HistGradientBoostingClassifier",
@@ -35,7 +36,7 @@ _SAME_SCORE = frozenset(
         "RandomForestClassifier",
     }
 )
-"""scikit-learn's classifiers whose ``predict`` chooses the class of the largest ``predict_proba``, up to rounding."""
+"""Classifiers, scikit-learn's and ours, whose ``predict`` chooses the class of the largest ``predict_proba``, up to rounding."""
 
 _TIE = 1e-6  # two probabilities this close may be ordered by rounding: then the model's own predict is asked
 
@@ -106,7 +107,7 @@ class SklearnEngine:
 
 def _chooses_the_likeliest(model: Any) -> bool:
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    return type(last).__name__ in _SAME_SCORE and type(last).__module__.startswith("sklearn.")
+    return type(last).__name__ in _SAME_SCORE and type(last).__module__.startswith(("sklearn.", "samovar.encoders."))
 
 
 def _clear(shares: np.ndarray) -> bool:
