@@ -200,6 +200,8 @@ class Project:
         positive: positive class of a binary target; probabilities and thresholds speak of it.
         time: event-time column; with it, the held-out rows are the latest ones.
         holdout: share of rows that take no part in training or selection; the gate judges on them.
+        label_delay: time until a label is known. With ``time``, rows whose labels were not known when the held-out rows began are
+            left out of training, as they would have been then.
         drift: when a difference is an alarm.
         slo: what the endpoint promises.
         quality: when a dataset is refused or reported.
@@ -223,6 +225,7 @@ class Project:
     positive: Scalar | None = None
     time: str | None = None
     holdout: float = 0.3
+    label_delay: dt.timedelta = dt.timedelta()
     drift: Drift = Drift()
     slo: SLO = SLO()
     quality: Quality = Quality()
@@ -250,6 +253,8 @@ class Project:
         if not 0 < self.holdout < 1:
             raise ProjectError(f"Project {self.name}: holdout must be between 0 and 1.")
         self._check_slices()
+        if self.label_delay and (self.time is None or self.label_delay < dt.timedelta()):
+            raise ProjectError(f"Project {self.name}: label_delay is a positive time, and needs the project's time column.")
         if not self.model:
             object.__setattr__(self, "model", self.name)
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import samovar as sv
-from samovar.errors import DataError
+from samovar.errors import DataError, ProjectError
 from samovar.training.split import split
 
 
@@ -104,3 +104,17 @@ def test_annotated_contracts_split_alike():
         y: float
 
     assert split(rows(), project(Ranged), seed=1).held_out.equals(split(rows(), project(), seed=1).held_out)
+
+
+def test_a_label_that_comes_late_is_not_learned_from_before_it_is_known():
+    late = dt.timedelta(minutes=10)
+    parts = split(rows(), project(time="at", label_delay=late), seed=1)
+    assert parts.train["at"].max() <= parts.held_out["at"].min() - late
+    plain = split(rows(), project(time="at"), seed=1)
+    assert parts.held_out.equals(plain.held_out)
+    assert parts.train.height < plain.train.height
+
+
+def test_a_delay_needs_a_time():
+    with pytest.raises(ProjectError, match="label_delay"):
+        project(label_delay=dt.timedelta(days=1))

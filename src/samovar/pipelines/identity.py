@@ -42,6 +42,7 @@ def settings_digest(project: Project, settings: Settings) -> str:
             "contract": project.contract,
             "gate": project.gate,
             "holdout": project.holdout,
+            "label_delay": project.label_delay,
             "metric": project.metric,
             "model": project.model,
             "positive": project.positive,

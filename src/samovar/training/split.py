@@ -48,7 +48,7 @@ def split(frame: pl.DataFrame, project: Project, seed: int) -> Split:
     held_out = _latest(frame, project) if project.time else _hashed(frame, project, seed)
     train = frame.filter(~held_out)
     if project.time:
-        train = train.sort(project.time, maintain_order=True)
+        train = _known(train, frame.filter(held_out), project).sort(project.time, maintain_order=True)
     parts = Split(train, frame.filter(held_out), "time" if project.time else "hash")
     _check(parts, project)
     return parts
@@ -60,6 +60,13 @@ def _latest(frame: pl.DataFrame, project: Project) -> pl.Series:
     cut = times.sort()[min(frame.height - 1, math.ceil(frame.height * (1 - project.holdout)))]
     held_out: pl.Series = times >= cut
     return held_out
+
+
+def _known(train: pl.DataFrame, held_out: pl.DataFrame, project: Project) -> pl.DataFrame:
+    """The rows whose labels were known when the held-out rows began."""
+    assert project.time is not None
+    known = pl.col(project.time) + project.label_delay <= held_out[project.time].min()
+    return train.filter(known) if project.label_delay else train
 
 
 def _hashed(frame: pl.DataFrame, project: Project, seed: int) -> pl.Series:
