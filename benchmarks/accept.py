@@ -14,6 +14,7 @@ from figures import ROOT
 MEASUREMENTS = {
     "loop": ["loop.py", "3"],
     "fraud_quality": ["fraud_quality.py"],
+    "fraud_handbook": ["fraud_handbook.py"],
     "drift_alarms": ["drift_alarms.py"],
     "decisions": ["decisions.py", "--picture"],
     "runtimes": ["runtimes.py"],

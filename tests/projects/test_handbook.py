@@ -44,7 +44,9 @@ def slow(rows):
         line = {"weekend": moment.weekday() >= 5, "night": moment.hour < 7}
         for days in DAYS:
             own = [amount for then, amount in customers[row["customer"]] if now - days * DAY < then <= now]
-            line |= {f"customer_count_{days}d": len(own), f"customer_mean_{days}d": sum(own) / len(own)}
+            mean = sum(own) / len(own)
+            line |= {f"customer_count_{days}d": len(own), f"customer_mean_{days}d": mean}
+            line[f"customer_ratio_{days}d"] = row["amount"] / mean if mean else 1.0
             end = now - DELAY * DAY
             labels = [label for then, label in terminals[row["terminal"]] if end - days * DAY < then <= end]
             line |= {f"terminal_count_{days}d": len(labels), f"terminal_fraud_rate_{days}d": sum(labels) / max(1, len(labels))}

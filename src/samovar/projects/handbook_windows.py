@@ -43,8 +43,9 @@ def features(payments: pl.DataFrame, *, epoch: int) -> pl.DataFrame:
         epoch: Unix time of second 0.
 
     Returns:
-        The same rows and columns, and ``weekend``, ``night``, ``customer_count_Wd``, ``customer_mean_Wd`` (amount),
-        ``terminal_count_Wd`` and ``terminal_fraud_rate_Wd`` (0 where there is none) for W of 1, 7 and 30.
+        The same rows and columns, and ``weekend``, ``night``; for W of 1, 7 and 30: ``customer_count_Wd``, ``customer_mean_Wd``
+        (amount), ``customer_ratio_Wd`` (of this amount to that mean; 1 where the mean is 0), ``terminal_count_Wd`` and
+        ``terminal_fraud_rate_Wd`` (0 where there is none). All but the ratio are the published ones.
     """
     second = payments["second"].to_numpy()
     cents = np.rint(payments["amount"].to_numpy() * 100).astype(np.int64)
@@ -55,6 +56,7 @@ def features(payments: pl.DataFrame, *, epoch: int) -> pl.DataFrame:
         count, (spent,) = customers.ending(0, days, [cents])
         found[f"customer_count_{days}d"] = count
         found[f"customer_mean_{days}d"] = spent / 100 / count
+        found[f"customer_ratio_{days}d"] = np.where(spent > 0, cents * count / np.maximum(spent, 1), 1.0)
     terminals = _Windows(payments["terminal"].to_numpy(), second)
     for days in DAYS:
         count, (frauds,) = terminals.ending(DELAY, days, [payments["is_fraud"].to_numpy()])
