@@ -29,6 +29,9 @@ _HOMES = {
         "drift_inject",
         "ship",
         "traffic",
+        "labels_load",
+        "ab",
+        "explain_decision",
     ),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
@@ -47,9 +50,12 @@ if TYPE_CHECKING:
     from samovar.contracts.declare import Response as Response
     from samovar.contracts.declare import Text as Text
     from samovar.errors import SamovarError as SamovarError
+    from samovar.pipelines.api import ab as ab
     from samovar.pipelines.api import drift_inject as drift_inject
+    from samovar.pipelines.api import explain_decision as explain_decision
     from samovar.pipelines.api import infer as infer
     from samovar.pipelines.api import ingest as ingest
+    from samovar.pipelines.api import labels_load as labels_load
     from samovar.pipelines.api import monitor as monitor
     from samovar.pipelines.api import promote as promote
     from samovar.pipelines.api import retrain as retrain

@@ -13,6 +13,8 @@ import pytest
 import samovar as sv
 from samovar.errors import Conflict, NotFound, Refused, UsageError
 from samovar.pipelines import aliases, toolkit
+from samovar.pipelines.decision_page import page
+from samovar.pipelines.explain import explain_decision
 from samovar.pipelines.promote import promote
 from samovar.pipelines.rollback import rollback, stack
 from samovar.store import decisions
@@ -248,6 +250,36 @@ class TestRollback:
             assert where(ctx, world.name) == 1
             assert made(ctx, world.name)[-1] == ("rollback", "approved", 2, 1, True)
             assert len(made(ctx, world.name)) == 3
+
+
+class TestExplain:
+    def test_a_refusal_says_each_bar_and_by_how_much_it_was_missed(self, world, tmp_path):
+        with world.context() as ctx:
+            promote(ctx, world.project)
+            promote(ctx, world.project, version=2)
+            told = explain_decision(ctx, world.name)
+            assert (told["verdict"], told["to_version"], told["from_version"]) == ("rejected", 2, 1)
+            gain = next(bar for bar in told["bars"] if bar["name"] == "gain")
+            assert not gain["passed"]
+            assert gain["by"] == pytest.approx(gain["low"] - gain["limit"])
+            text = " ".join(told["sentences"])
+            assert "before the gate" in text
+            assert "McNemar" in text
+            assert told["evidence"]["dataset"][:12] in text
+            assert explain_decision(ctx, told["key"][:10])["key"] == told["key"]
+            assert explain_decision(ctx)["key"] == told["key"]
+            shown = page(told)
+            assert "<svg" in shown
+            assert "rejected" in shown
+            with pytest.raises(NotFound, match="no decision"):
+                explain_decision(ctx, "nobody")
+
+    def test_a_move_by_hand_is_told_as_one(self, world):
+        with world.context() as ctx:
+            toolkit.alias_set(ctx, world.name, "Production", 2)
+            told = explain_decision(ctx, world.name)
+            assert told["bars"] == []
+            assert "moved" in told["sentences"][0]
 
 
 class TestStack:

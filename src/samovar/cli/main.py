@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from samovar.cli import compiling, demo, events, keys, output, projects, registry, serving, spool, stack, steps, traffic
+from samovar.cli import compiling, decisions, demo, events, keys, output, projects, registry, serving, spool, stack, steps, traffic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for part in (projects, steps, spool, registry, compiling, serving, stack, events, traffic, keys, demo):
+for part in (projects, steps, decisions, spool, registry, compiling, serving, stack, events, traffic, keys, demo):
     part.register(app)
 
 

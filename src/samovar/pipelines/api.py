@@ -5,6 +5,7 @@ A project is given by name or as itself. Each call opens the world its settings 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samovar import settings as settings_module
@@ -15,7 +16,8 @@ from samovar.project import Project
 from samovar.store.database import open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import datetime as dt
+    from collections.abc import Callable, Mapping, Sequence
 
     from samovar.project import Window
     from samovar.settings import Settings
@@ -150,6 +152,46 @@ def traffic(  # noqa: PLR0913 - as the step
         return step(ctx, model, split=split, shadow=shadow, alias=alias or usual, clear=clear)
 
 
+def labels_load(
+    project: str | Project, file: str | Path, *, progress: Callable[[int], None] | None = None, settings: Settings | None = None
+) -> dict[str, Any]:
+    """Store what came true; see `samovar.pipelines.labels.load`. A name that is no project is a registered model's."""
+    from samovar.pipelines.labels import load as step
+
+    name = _owner(project)
+    database = open_database(settings or settings_module.get())
+    try:
+        return step(database, name, Path(file), progress=progress)
+    finally:
+        database.close()
+
+
+def ab(  # noqa: PLR0913 - as the step
+    target: str | Project,
+    challenger: str = "Challenger",
+    *,
+    alias: str | None = None,
+    since: dt.datetime | None = None,
+    metric: str = "accuracy",
+    positive: str | None = None,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Say who is better on live traffic; see `samovar.pipelines.ab.ab`. ``target`` is a project or a registered model."""
+    from samovar.pipelines.ab import ab as step
+
+    model, usual = _model_of(target)
+    with open_context(settings) as ctx:
+        return step(ctx, model, challenger, alias=alias or usual, since=since, metric=metric, positive=positive)
+
+
+def explain_decision(which: str | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
+    """Say why an alias was moved or not; see `samovar.pipelines.explain.explain_decision`."""
+    from samovar.pipelines.explain import explain_decision as step
+
+    with open_context(settings) as ctx:
+        return step(ctx, which)
+
+
 def ship(*, settings: Settings | None = None) -> dict[str, Any]:
     """Put what endpoints logged into the app database; see `samovar.pipelines.ship.ship`."""
     from samovar.pipelines.ship import ship as step
@@ -167,6 +209,16 @@ def find(project: str | Project) -> Project:
     return project if isinstance(project, Project) else workspace.find(project)
 
 
+def _owner(target: str | Project) -> str:
+    """Return the name under which a project's or a model's labels are kept."""
+    try:
+        return find(target).name
+    except ProjectError:
+        if isinstance(target, str) and target not in workspace.entries():
+            return target
+        raise
+
+
 def _model_of(target: str | Project) -> tuple[str, str]:
     """Return the registered model and its usual alias; a name that is no project is a model's."""
     try:
@@ -178,4 +230,18 @@ def _model_of(target: str | Project) -> tuple[str, str]:
     return project.model, project.alias
 
 
-__all__ = ["drift_inject", "infer", "ingest", "monitor", "promote", "retrain", "rollback", "ship", "traffic", "train"]
+__all__ = [
+    "ab",
+    "drift_inject",
+    "explain_decision",
+    "infer",
+    "ingest",
+    "labels_load",
+    "monitor",
+    "promote",
+    "retrain",
+    "rollback",
+    "ship",
+    "traffic",
+    "train",
+]

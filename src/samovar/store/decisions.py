@@ -146,3 +146,17 @@ def _firsts(
 
 def _about(model: str, alias: str) -> sa.Select[Any]:
     return query.select(decisions, Decision).where(decisions.c.model == model, decisions.c.alias == alias)
+
+
+def find(connection: sa.Connection, which: str, kind: Kind | None = None) -> list[Decision]:
+    """Return decisions whose key begins with a text, or that are about the model of this name, newest first; of a kind if given."""
+    statement = query.select(decisions, Decision).order_by(decisions.c.id.desc()).limit(50)
+    begins = decisions.c.key.startswith(which, autoescape=True) if len(which) >= _KEY_LEAST else sa.false()
+    statement = statement.where(sa.or_(decisions.c.model == which, begins))
+    if kind is not None:
+        statement = statement.where(decisions.c.kind == kind)
+    return query.all_(connection, Decision, statement)
+
+
+_KEY_LEAST = 6
+"""Characters of a key that name a decision well enough."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,8 +41,12 @@ class Bar:
     high: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON, figures to six digits."""
-        return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        """As JSON, figures to six digits; what is not a number, such as a score that the rows do not define, is null."""
+        return {name: _rounded(value) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
 
 
 def minimum(metric: str, reached: float, bar: float) -> Bar:

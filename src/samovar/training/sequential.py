@@ -125,6 +125,37 @@ def compare(  # noqa: PLR0913 - two groups, and how to compare them
     return Comparison(*known, difference, low, high, p, counts, verdict)
 
 
+def compare_paired(
+    differences: Sums, challenger: float, champion: float, *, alpha: float = ALPHA, margin: float = 0.0
+) -> Comparison:
+    """Compare two versions that answered the same rows at any look.
+
+    Args:
+        differences: what the challenger is worth on each row, less what the champion is.
+        challenger: mean of its rows.
+        champion: mean of its rows.
+        alpha: chance that the interval ever misses the truth, of all looks together.
+        margin: the challenger is better when it is so by more than this.
+    """
+    rows = differences.rows
+    counts = (rows, rows)
+    if rows < _LEAST_ROWS or _differing(differences) < _LEAST_EVENTS:
+        return Comparison(challenger, champion, None, None, None, None, counts, "too early")
+    spread = math.sqrt(rows * differences.variance)
+    difference = differences.mean
+    radius = mixture_radius(rows, _WIDTH, alpha) / rows * spread
+    low, high = difference - radius, difference + radius
+    verdict: Verdict = "challenger" if low > margin else "champion" if high < margin and high < 0 else "undecided"
+    return Comparison(
+        challenger, champion, difference, low, high, mixture_p(difference / spread * rows, rows, _WIDTH), counts, verdict
+    )
+
+
+def _differing(differences: Sums) -> float:
+    """Return how many rows, at least, the two differ on: a difference is one at most where values are 0 or 1."""
+    return differences.squares if differences.variance > 0 else 0.0
+
+
 def _events(group: Sums, *, binary: bool) -> float:
     """Return what a mean rests on: the fewer of hits and misses, where values are 0 or 1; else entities that differ at all."""
     if group.entities < 2 or group.variance <= 0:
