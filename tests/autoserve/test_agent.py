@@ -272,6 +272,20 @@ def test_workers_of_a_dead_agent_end_with_shutdown_too(agent, fake_plan):
     assert not any(process.alive for process in workers)
 
 
+def test_a_client_that_holds_a_connection_keeps_no_worker_of_a_dead_agent(agent, fake_plan):
+    """A worker may drain for long; `samovar down` gives it the grace that an agent would."""
+    agent.serve(fake_plan(version=1))
+    state = agent.serving(1)
+    workers = agent.workers()
+    agent.kill()
+    with socket.create_connection(("127.0.0.1", state.port)):
+        began = time.monotonic()
+        AgentLink(agent.run_dir).shutdown(grace=0.3)
+        assert time.monotonic() - began < 3
+    assert workers
+    assert not any(process.alive for process in workers)
+
+
 def test_workers_leave_when_the_run_folder_is_removed(agent, eventually, fake_plan):
     """Deleting the state folder is an end as well."""
     agent.serve(fake_plan(version=1))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import secrets
 import time
 from pathlib import Path
 
@@ -44,6 +46,51 @@ def test_nobody_waits_for_a_build_that_is_not_wanted_any_more(agent):
     assert agent.link.build(protocol.Build("m", 1, 60.0), fd, lambda: False) is None
     assert time.monotonic() - began < 10
     os.close(fd)
+
+
+HANGS = """
+flavors:
+  python_function: {loader_module: mlflow.sklearn, model_path: model.pkl}
+  sklearn: {pickled_model: model.pkl, serialization_format: pickle}
+"""
+
+
+class Hung:
+    """Sleeps while it is unpickled, in a C function that keeps the interpreter's lock."""
+
+    def __reduce__(self):
+        return eval, ("__import__('ctypes').PyDLL(None).sleep(600)",)
+
+
+def building(model):
+    """Pids of the builders of a model."""
+    title = f"samovar: building {model} ".encode()
+    return [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if _read(path).startswith(title)]
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize("when", ["while it hangs", "before it begins"])
+def test_a_builder_ends_with_the_wish_for_its_version(agent, eventually, when):
+    """Also inside a library that never returns: else it would keep a core and its memory until its deadline."""
+    model = secrets.token_hex(8)
+    files = {"MLmodel": HANGS.encode(), "model.pkl": pickle.dumps(Hung())}
+    request = BuildRequest(model=model, version=1, run_id="", label="v1", files=files, trusted=True)
+    fd = memory.seal(msgspec.msgpack.encode(request), name="request")
+    seen = []
+
+    def wished():
+        seen.extend(pid for pid in building(model) if "sleep" in Path(f"/proc/{pid}/wchan").read_text() or when[0] == "b")
+        return when[0] == "w" and not seen
+
+    assert agent.link.build(protocol.Build(model, 1, 60.0), fd, wished) is None
+    os.close(fd)
+    eventually(lambda: not building(model), 5, "the builder ends")
 
 
 def test_a_builder_that_takes_too_long_is_ended_and_named_so(build):

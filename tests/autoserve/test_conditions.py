@@ -220,6 +220,28 @@ def test_a_version_that_crashes_on_a_fresh_host_gives_way_to_the_last_good_one(w
     assert "crashed 3 times" in status.reason
 
 
+def test_an_agent_that_dies_while_a_new_version_crashes_loses_no_good_one(world, get):
+    """Only the agent's memory had the version before, which had not served for a minute yet."""
+    world.delivery.behaviour = {2: {"crashes": ""}}
+    world.registry.now = {KEY: 1}
+    port = world.ready(1).address.rpartition(":")[2]
+    world.controller.step()
+    world.registry.now = {KEY: 2}
+    world.until(lambda _: world.agent.state().serving == 2)
+    world.agent.kill()
+    world.agent.start()
+    status = world.until(lambda status: status.serving == 1 and status.pid)
+    assert (status.condition, status.wanted) == ("Degraded", 2)
+    assert get(int(port))[0] == "v1"
+
+
+def test_without_the_mechanism_that_agent_loses_it(world, get, monkeypatch):
+    """The sabotage twin of the test above: nothing is written when the alias leaves."""
+    monkeypatch.setattr(lasting.Lasting, "leave", lambda *_: None)
+    with pytest.raises(AssertionError):
+        test_an_agent_that_dies_while_a_new_version_crashes_loses_no_good_one(world, get)
+
+
 def test_a_version_that_keeps_failing_is_rejected_in_the_registry_and_tried_ever_less(world):
     world.delivery.errors[2] = ModelError("The model has no head.")
     world.registry.now = {KEY: 2}

@@ -400,8 +400,6 @@ class Walk:
         self.world.start()
 
     def agent(self):
-        """It dies alone: together with a version that crashes just then, the last good one, which only it has, is lost with it."""
-        self.check()
         self.world.agent.kill()
         self.world.agent.start()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import mlflow.pyfunc
 import pytest
 
-from samovar.errors import ModelError, Untrusted
+from samovar.errors import Conflict, ModelError, Untrusted
 from samovar.scoring import plan as plans
 from samovar.scoring import scratch
 from samovar.scoring.build import build
@@ -73,6 +73,24 @@ def test_a_builder_that_hangs_is_killed(saved):
     with pytest.raises(ModelError, match="more than 1 seconds"):
         run_builder(saved(Sleeper()), 1)
     assert time.monotonic() - started < 60
+    assert _folders() == []
+
+
+def test_a_build_that_nobody_wishes_for_any_more_is_ended(saved):
+    """The alias was moved meanwhile: the next version must not wait for this one."""
+
+    class Sleeper(mlflow.pyfunc.PythonModel):
+        def load_context(self, context):
+            time.sleep(600)
+
+        def predict(self, context, model_input):
+            return model_input
+
+    asked = iter([True, True])
+    started = time.monotonic()
+    with pytest.raises(Conflict):
+        run_builder(saved(Sleeper()), 60, wished=lambda: next(asked, False))
+    assert time.monotonic() - started < 30
     assert _folders() == []
 
 

@@ -87,6 +87,7 @@ class Controller:
         lease: whether it may act; without one nobody competes with it.
         builders: versions brought at once.
         clock: monotonic seconds.
+        place: see ``Lasting``.
     """
 
     def __init__(  # noqa: PLR0913 - whom it asks, and whether it may act
@@ -98,7 +99,9 @@ class Controller:
         lease: Lease | None = None,
         builders: int = 2,
         clock: Callable[[], float] = time.monotonic,
+        place: str = "",
     ) -> None:
+        self._place = place
         self._lease: Lease = lease or Alone()
         self._clock = clock
         self._registry = registry
@@ -110,7 +113,7 @@ class Controller:
         self._builds = Builds(self._build, self.wake.set, builders)
         self._retries = Retries(clock)
         self._tags = Tags(registry, clock)
-        self._lasting = Lasting(self._retries, self._tags, clock)
+        self._lasting = Lasting(self._retries, self._tags, clock, place)
         self._vanishing = Vanishing()
         self._gone = Gone(registry)
         self._wanted: dict[Key, Wish] | None = None
@@ -164,7 +167,7 @@ class Controller:
             with self._vanish_lock:
                 self._vanishing, self._gone = Vanishing(), Gone(self._registry)
             self._tags = Tags(self._registry, self._clock)
-            self._lasting = Lasting(self._retries, self._tags, self._clock)
+            self._lasting = Lasting(self._retries, self._tags, self._clock, self._place)
             self._told = None
             log.info("leads", epoch=standing.epoch, was=before.standby or "new")
         return not standing.reason
@@ -261,6 +264,7 @@ class Controller:
         try:
             failure = self._retries.failure(key, version)
             failed = failure is not None and not failure.waiting
+            self._keep_last_good(key, version)
             self._runtime.bring(key, version, wished=lambda: self._builds.wished(key, version) and self._may(), again=failed)
         except Preparing as waits:
             self._retries.wait(key, version, str(waits))
@@ -278,6 +282,12 @@ class Controller:
             log.info("delivered", model=key.model, alias=key.alias, version=version, seconds=round(time.monotonic() - began, 2))
             return
         log.warning("not served", model=key.model, alias=key.alias, version=version, reason=self._reason(key, version))
+
+    def _keep_last_good(self, key: Key, version: int) -> None:
+        """Have written down what answers before another version takes its place."""
+        wish = self._wanted.get(key) if self._wanted is not None else None
+        if wish is not None and self._builds.wished(key, version) and self._may():
+            self._lasting.leave(key, wish, version)
 
     def _reason(self, key: Key, version: int) -> str:
         failure = self._retries.failure(key, version)

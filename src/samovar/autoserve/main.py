@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import errno
-import hashlib
 import os
 import socket
 import sys
@@ -16,7 +15,7 @@ import msgspec
 import uvicorn
 
 from samovar import addresses, logs, settings
-from samovar.autoserve import happenings
+from samovar.autoserve import happenings, place
 from samovar.autoserve.access import Access
 from samovar.autoserve.agent import limits
 from samovar.autoserve.agent.ledger import write_atomically
@@ -80,8 +79,8 @@ def make_controller(settings: Settings) -> tuple[Controller, Journal, Lease]:
     registries = Registries(settings)
     journal = Journal(lambda: open_database(settings), registries.current)
     runtime, shelf = _runtime(settings, registries, journal)
-    lease = HeldLease(choose.lease_place(settings, journal.database), _world(settings), settings.lease_seconds)
-    controller = Controller(registries, runtime, journal, lease=lease, builders=settings.builders)
+    lease = HeldLease(choose.lease_place(settings, journal.database), place.world(settings), settings.lease_seconds)
+    controller = Controller(registries, runtime, journal, lease=lease, builders=settings.builders, place=place.short(settings))
     if shelf is not None:
         shelf.on_done = controller.prepared
     return controller, journal, lease
@@ -112,15 +111,6 @@ def _shelf(settings: Settings, agent: AgentLink) -> Shelf:
 
     limit = int(settings.environments_mb * 1e6)
     return Shelf(settings.environment_folder, limit, settings.environment_seconds, in_use)
-
-
-def _world(settings: Settings) -> str:
-    """Name what two controllers must not both change: an engine, a namespace, or the agent that was started with a run folder."""
-    apart = choose.world(settings)
-    if apart:
-        return f"controller of {hashlib.sha256(apart.encode()).hexdigest()[:16]}"
-    run_dir = settings.run_dir
-    return f"controller of {socket.gethostname()[:64]} {hashlib.sha256(str(run_dir).encode()).hexdigest()[:16]}"
 
 
 def _services(settings: Settings, here: str) -> dict[str, str]:

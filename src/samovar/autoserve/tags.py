@@ -40,21 +40,24 @@ class Tags:
 
     def flush(self) -> None:
         """Write a few."""
-        if not self._waiting or self._clock() < self._not_before:
-            return
         for (model, tag), value in list(self._waiting.items())[:AT_ONCE]:
-            try:
-                self._write(model, tag, value)
-            except (NotFound, FixInput) as error:
-                log.warning("a tag is not written", model=model, tag=tag, reason=str(error))  # gone, or too long a name
-            except SamovarError as error:
-                self._not_before = self._clock() + PATIENCE_SECONDS
-                log.warning("tags wait", waiting=len(self._waiting), reason=str(error))
+            if not self.write(model, tag, value):
                 return
             del self._waiting[model, tag]
 
-    def _write(self, model: str, tag: str, value: str | None) -> None:
-        if value is None:
-            self._registry().delete_model_tag(model, tag)
-        else:
-            self._registry().set_model_tag(model, tag, value)
+    def write(self, model: str, tag: str, value: str | None) -> bool:
+        """Set a tag now, or with None delete it; False when that must wait. Safe to call from any thread."""
+        if self._clock() < self._not_before:
+            return False
+        try:
+            if value is None:
+                self._registry().delete_model_tag(model, tag)
+            else:
+                self._registry().set_model_tag(model, tag, value)
+        except (NotFound, FixInput) as error:
+            log.warning("a tag is not written", model=model, tag=tag, reason=str(error))  # gone, or too long a name
+        except SamovarError as error:
+            self._not_before = self._clock() + PATIENCE_SECONDS
+            log.warning("tags wait", waiting=len(self._waiting), reason=str(error))
+            return False
+        return True

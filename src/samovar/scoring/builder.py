@@ -10,33 +10,52 @@ import os
 import resource
 import subprocess
 import sys
+import time
+from subprocess import PIPE
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from samovar.errors import ModelError, SamovarError, Untrusted
+from samovar.errors import Conflict, ModelError, SamovarError, Untrusted
 from samovar.scoring import scratch
 from samovar.scoring.build import build, explained
 from samovar.scoring.request import BuildRequest, BuildResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from samovar.scoring.plan import ScorerPlan
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START")
 """Environment that a builder inherits."""
 
+_LOOK_SECONDS = 0.2
 _OPEN_FILES = 1024
 _DEFAULTS = ("120", "0")  # seconds, and bytes of memory
 
 
-def run_builder(request: BuildRequest, timeout: float = 120.0, *, memory: int = 0, python: str = sys.executable) -> ScorerPlan:
+def run_builder(
+    request: BuildRequest,
+    timeout: float = 120.0,
+    *,
+    memory: int = 0,
+    python: str = sys.executable,
+    wished: Callable[[], bool] = lambda: True,
+) -> ScorerPlan:
     """Build in a process of its own and return the plan; see `run`."""
-    plan = run(request, timeout, memory=memory, python=python).plan
+    plan = run(request, timeout, memory=memory, python=python, wished=wished).plan
     assert plan is not None
     return plan
 
 
-def run(request: BuildRequest, timeout: float = 120.0, *, memory: int = 0, python: str = sys.executable) -> BuildResult:
+def run(
+    request: BuildRequest,
+    timeout: float = 120.0,
+    *,
+    memory: int = 0,
+    python: str = sys.executable,
+    wished: Callable[[], bool] = lambda: True,
+) -> BuildResult:
     """Build in a process of its own; the result has a plan.
 
     Args:
@@ -44,27 +63,39 @@ def run(request: BuildRequest, timeout: float = 120.0, *, memory: int = 0, pytho
         timeout: seconds after which the process is killed.
         memory: bytes that it may take; 0 is no limit.
         python: interpreter that runs it, of another environment than ours if the version needs one.
+        wished: asked several times a second; a build that nobody wishes for any more is ended.
 
     Raises:
+        Conflict: nobody wishes for it any more.
         Untrusted: a person must trust the version first; the remedy is the command.
         ModelError: the version cannot be served: it does not load, fails at its own example, or took too long.
     """
+    command = [python, "-P", "-m", "samovar.scoring.builder", f"{timeout:.0f}", str(memory)]
     try:
-        done = subprocess.run(
-            [python, "-P", "-m", "samovar.scoring.builder", f"{timeout:.0f}", str(memory)],
-            input=msgspec.msgpack.encode(request),
-            capture_output=True,
-            env=environment(),
-            timeout=timeout,
-            check=False,
-        )
+        with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment()) as process:
+            try:
+                output = _output(process, msgspec.msgpack.encode(request), time.monotonic() + timeout, wished)
+            finally:
+                process.kill()
     except subprocess.TimeoutExpired:
         raise ModelError(
             f"Building the version took more than {timeout:.0f} seconds.", remedy="Raise SAMOVAR_BUILD_SECONDS or make it smaller."
         ) from None
     finally:
         scratch.sweep()  # a builder that was killed could not remove its folder
-    return _read(done)
+    return _read(output, process.returncode)
+
+
+def _output(process: subprocess.Popen[bytes], request: bytes, deadline: float, wished: Callable[[], bool]) -> bytes:
+    given: bytes | None = request
+    while wished():
+        try:
+            return process.communicate(given, timeout=_LOOK_SECONDS)[0]
+        except subprocess.TimeoutExpired:
+            given = None
+            if time.monotonic() > deadline:
+                raise
+    raise Conflict("Nobody wishes for the version any more.")
 
 
 def environment() -> dict[str, str]:
@@ -73,11 +104,11 @@ def environment() -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def _read(done: subprocess.CompletedProcess[bytes]) -> BuildResult:
+def _read(output: bytes, code: int) -> BuildResult:
     try:
-        result = msgspec.msgpack.decode(done.stdout, type=BuildResult)
+        result = msgspec.msgpack.decode(output, type=BuildResult)
     except msgspec.DecodeError:
-        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise ModelError(
             f"The builder died ({how}) while loading the version.", remedy="Load the model by hand to see why."
         ) from None

@@ -57,7 +57,8 @@ def static(folder: Path, listen: str, metrics: str) -> dict[str, Any]:
         "ping": {"entryPoint": "metrics"},
         "metrics": {"prometheus": {"entryPoint": "metrics", "addEntryPointsLabels": True, "addServicesLabels": True}},
         "providers": {
-            "providersThrottleDuration": "100ms",
+            # A change is taken at once, the next ones together: two hundred new endpoints are not two hundred configurations.
+            "providersThrottleDuration": "1s",
             "file": {"directory": str(folder / ROUTES), "watch": True},
         },
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from samovar.autoserve import memory, protocol
 from samovar.autoserve.origin import origin
 from samovar.autoserve.runtimes.process import plancache
-from samovar.errors import ModelError, StackUnavailable, Untrusted
+from samovar.errors import Conflict, ModelError, StackUnavailable, Untrusted
 from samovar.registry.files import fetch_files
 from samovar.scoring.builder import run_builder
 from samovar.scoring.plan import FORMAT, encode
@@ -136,16 +137,14 @@ class Delivery:
     def _build(self, request: BuildRequest, python: str | None, wished: Callable[[], bool]) -> int | None:
         """Have a plan built; return its descriptor, or None when nobody wishes for it any more."""
         if python is not None:
-            plan = run_builder(request, self._build_seconds, memory=self._build_memory, python=python)
-            return memory.seal(encode(plan), name=f"{request.model}-v{request.version}")
+            return self._build_afresh(request, python, wished)
         order = protocol.Build(request.model, request.version, self._build_seconds)
         request_fd = memory.seal(msgspec.msgpack.encode(request), name="request")
         try:
             answer = self._agent.build(order, request_fd, wished)
         except StackUnavailable:
             # No zygote now: a builder that starts from nothing takes seconds longer, and is as good.
-            plan = run_builder(request, self._build_seconds, memory=self._build_memory)
-            return memory.seal(encode(plan), name=f"{request.model}-v{request.version}")
+            return self._build_afresh(request, sys.executable, wished)
         finally:
             os.close(request_fd)
         if answer is None:
@@ -154,6 +153,13 @@ class Delivery:
         if fd is not None:
             return fd
         raise (Untrusted if built.condition == "Untrusted" else ModelError)(built.message, remedy=built.remedy)
+
+    def _build_afresh(self, request: BuildRequest, python: str, wished: Callable[[], bool]) -> int | None:
+        try:
+            plan = run_builder(request, self._build_seconds, memory=self._build_memory, python=python, wished=wished)
+        except Conflict:
+            return None
+        return memory.seal(encode(plan), name=f"{request.model}-v{request.version}")
 
 
 def _offered(offer: protocol.Serve, plan: bytes, request: BuildRequest, need: Need | None) -> protocol.Serve:

@@ -16,9 +16,10 @@ from samovar.autoserve.plan import Key
 from samovar.errors import GiveUp, ModelError, StackUnavailable, Superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from samovar.autoserve.agent.workers import KnownProcess
     from samovar.autoserve.tuning import Tuning
 
 _LOOK_SECONDS = 0.2
@@ -113,23 +114,25 @@ class AgentLink:
     def shutdown(self, *, grace: float = 2.0) -> None:
         """End all workers and the agent; returns when the workers are gone.
 
-        When no agent answers, workers that it left behind are told by a file, which they see within a tenth of a second.
+        When no agent answers, workers that it left behind are told by a file, which they see within a tenth of a second; those that
+        still answer somebody after ``grace`` are ended, as an agent does it.
         """
         with contextlib.suppress(StackUnavailable):
             self._ask(protocol.Shutdown(grace), timeout=grace + self._timeout)
             return
-        self._abandon(grace + self._timeout)
+        self._abandon(grace)
 
-    def _abandon(self, patience: float) -> None:
+    def _abandon(self, grace: float) -> None:
         left = read_known(self._run_dir / files.WORKERS)
         if not left:
             return
         (self._run_dir / files.STOP_FILE).touch(mode=0o600)
-        deadline = time.monotonic() + patience
-        while any(process.alive for process in left):
-            if time.monotonic() > deadline:
-                raise StackUnavailable(f"{len(left)} endpoint workers do not leave.", remedy="Look at their logs, then kill them.")
-            time.sleep(0.02)
+        if _gone(left, grace):
+            return
+        for process in left:
+            process.kill()
+        if not _gone(left, self._timeout):
+            raise StackUnavailable(f"{len(left)} endpoint workers do not leave.", remedy="Look at their logs, then kill them.")
 
     def _ask(self, request: protocol.Message, fds: list[int] | None = None, *, timeout: float | None = None) -> protocol.Message:
         if isinstance(request, protocol.Order):
@@ -148,6 +151,16 @@ class AgentLink:
                 yield line
         except (OSError, msgspec.DecodeError) as error:
             raise StackUnavailable(f"The agent does not answer ({type(error).__name__}).", remedy="Run `samovar up`.") from None
+
+
+def _gone(processes: Iterable[KnownProcess], seconds: float) -> bool:
+    """Whether processes end within some seconds."""
+    deadline = time.monotonic() + seconds
+    while any(process.alive for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _awaited(line: socket.socket, deadline: float, wished: Callable[[], bool]) -> tuple[bytes, list[int]]:
