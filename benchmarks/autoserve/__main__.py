@@ -84,7 +84,7 @@ class Bench:
             shop = shelf.Shelf(address, stack.state / "mlflow/artifacts", self.kinds)
             if stack.doorbell():
                 self.details["moves_rung"] = self._move(stack, shop, rung)
-            bench_restarts = [] if self.asked.quick else restart.run(shop, shop.put("fraud"), 3)
+            restarts = {} if self.asked.quick else self._restarts(shop)
         with stack_of(SAMOVAR_DOORBELL="off") as (stack, address):
             shop = shelf.Shelf(address, stack.state / "mlflow/artifacts", self.kinds)
             self.details["moves_polled"] = self._move(stack, shop, polled if "moves_rung" in self.details else rung)
@@ -97,12 +97,19 @@ class Bench:
             "alias_to_answer_polled_s_p99": self.details["moves_polled"]["p99"],
             "alias_wrong_versions": best["wrong"] + self.details["moves_polled"]["wrong"],
         }
-        if bench_restarts:
-            taken = statistics.median(bench_restarts)
-            ours = best["by_model"]["fraud"]["p50"]
-            self.measured |= {"mlflow_models_serve_s": taken, "mlflow_models_serve_ratio": round(taken / ours, 1)}
-            self.details["mlflow_models_serve_s"] = bench_restarts
+        for name, seconds in restarts.items():
+            taken = statistics.median(seconds)
+            self.measured |= {f"{name}_s": taken, f"{name}_ratio": round(taken / best["by_model"]["fraud"]["p50"], 1)}
+            self.details[f"{name}_s"] = seconds
         self._expect("alias_wrong_versions", 0)
+
+    def _restarts(self, shop: shelf.Shelf) -> dict[str, list[float]]:
+        """Start `mlflow models serve` with a new version, as it starts by default and with everything installed already."""
+        made = shop.put("fraud")
+        say("starting `mlflow models serve`, which makes an environment")
+        anew = restart.run(shop, made, 1)
+        say(f"{anew[0]:.1f} s; starting it with everything installed")
+        return {"mlflow_models_serve": anew, "mlflow_models_serve_local": restart.run(shop, made, 3, restart.LOCAL)}
 
     def _move(self, stack: Stack, shop: shelf.Shelf, count: int) -> dict[str, Any]:
         say(f"registering {count + 1} versions of each model")

@@ -12,28 +12,42 @@ from benchmarks.serving.environments import python
 from benchmarks.serving.servers import HOST, Program, ask, eventually, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.autoserve.shelf import Made, Shelf
 
 
-def run(shelf: Shelf, made: Made, runs: int) -> list[float]:
-    """Start it for a version of the registry, with everything installed already; returns seconds to the first answer, by run."""
-    return [_once(shelf, made) for _ in range(runs)]
+LOCAL = ("--env-manager", "local")
+"""With everything installed already."""
 
 
-def _once(shelf: Shelf, made: Made) -> float:
+def run(shelf: Shelf, made: Made, runs: int, options: Sequence[str] = ()) -> list[float]:
+    """Start it for a version of the registry; returns seconds to the first answer, by run.
+
+    Without options it starts as it does for whoever types the command: it makes the environment that the version was logged with,
+    here in a folder of its own, for a new version's requirements are seldom there already.
+    """
+    return [_once(shelf, made, options) for _ in range(runs)]
+
+
+def _once(shelf: Shelf, made: Made, options: Sequence[str]) -> float:
     mlflow = Path(python("mlflow")).with_name("mlflow")
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         uri = f"models:/{made.model}/{made.version}"
-        argv = [str(mlflow), "models", "serve", "-m", uri, "-h", HOST, "-p", str(port), "--env-manager", "local", "--workers", "1"]
-        env = {"MLFLOW_TRACKING_URI": shelf.address, "PATH": f"{mlflow.parent}{os.pathsep}{os.environ['PATH']}"}
+        argv = [str(mlflow), "models", "serve", "-m", uri, "-h", HOST, "-p", str(port), *options, "--workers", "1"]
+        env = {
+            "MLFLOW_TRACKING_URI": shelf.address,
+            "MLFLOW_ENV_ROOT": str(Path(folder, "environments")),
+            "PATH": f"{mlflow.parent}{os.pathsep}{os.environ['PATH']}",
+        }
         everywhere = frozenset(os.sched_getaffinity(0))
         began = time.monotonic()
         program = Program(argv, Path(folder, "log"), everywhere, env, cwd=Path(folder)).start()
         try:
             eventually(
                 lambda: program.alive() and ask(f"{HOST}:{port}", "/invocations", made.asked)[0] == 200,
-                180,
+                600,
                 "mlflow models serve",
                 0.02,
             )

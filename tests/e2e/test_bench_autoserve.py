@@ -43,10 +43,10 @@ def test_the_autoserve_benchmark_measures_alias_moves_and_loses_no_request():
 
 @pytest.mark.timeout(600)
 def test_a_soak_loses_no_request_and_leaks_nothing():
-    """A hundred seconds of it, a swap every five: no request fails, and memory, descriptors and processes stay as they are."""
-    argv = [sys.executable, "-m", "benchmarks.autoserve.soak", "100"]
+    """Three minutes of it, a swap every five: no request fails, and memory, descriptors and processes stay as they are."""
+    argv = [sys.executable, "-m", "benchmarks.autoserve.soak", "180"]
     result = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     found = json.loads(result.stdout or "{}")
     assert result.returncode == 0, (found, result.stderr[-2000:])
-    assert found["soak_swaps"] >= 15
+    assert found["soak_swaps"] >= 25
     assert found["soak_requests"] > 5000

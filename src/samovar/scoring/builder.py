@@ -72,9 +72,12 @@ def run(
     """
     command = [python, "-P", "-m", "samovar.scoring.builder", f"{timeout:.0f}", str(memory)]
     try:
-        with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment()) as process:
+        with (
+            os.fdopen(os.memfd_create("request"), "w+b") as given,
+            subprocess.Popen(command, stdin=_filled(given, request), stdout=PIPE, stderr=PIPE, env=environment()) as process,
+        ):
             try:
-                output = _output(process, msgspec.msgpack.encode(request), time.monotonic() + timeout, wished)
+                output = _output(process, time.monotonic() + timeout, wished)
             finally:
                 process.kill()
     except subprocess.TimeoutExpired:
@@ -86,13 +89,17 @@ def run(
     return _read(output, process.returncode)
 
 
-def _output(process: subprocess.Popen[bytes], request: bytes, deadline: float, wished: Callable[[], bool]) -> bytes:
-    given: bytes | None = request
+def _filled(file: BinaryIO, request: BuildRequest) -> BinaryIO:
+    file.write(msgspec.msgpack.encode(request))
+    file.seek(0)
+    return file
+
+
+def _output(process: subprocess.Popen[bytes], deadline: float, wished: Callable[[], bool]) -> bytes:
     while wished():
         try:
-            return process.communicate(given, timeout=_LOOK_SECONDS)[0]
+            return process.communicate(timeout=_LOOK_SECONDS)[0]
         except subprocess.TimeoutExpired:
-            given = None
             if time.monotonic() > deadline:
                 raise
     raise Conflict("Nobody wishes for the version any more.")

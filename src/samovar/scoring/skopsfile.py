@@ -35,6 +35,7 @@ class SkopsFile:
 
     Attributes:
         nodes: every part of the schema that says how it is loaded.
+        kinds: loader, module and class of them, each kind once: of a large vocabulary thousands of parts are alike.
 
     Raises:
         ModelError: the bytes are no skops file.
@@ -50,6 +51,7 @@ class SkopsFile:
         except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
             raise ModelError(f"The model file is no skops file ({type(error).__name__}).", remedy="Log the model again.") from None
         self.nodes: list[Node] = list(_nodes(self._tree))
+        self.kinds = {(str(node["__loader__"]), str(node.get("__module__")), str(node.get("__class__"))) for node in self.nodes}
 
     def lightened(self) -> bytes:
         """Return a file of the same objects with its large vocabularies as plain numbers; do not use this one any more.

@@ -8,8 +8,6 @@ free constructor. What a type's *content* could do (indices into memory) is chec
 
 from __future__ import annotations
 
-from typing import Any
-
 from samovar.scoring.allowed import ALLOWED, names
 from samovar.scoring.skopsfile import SkopsFile
 
@@ -28,7 +26,7 @@ def untrusted(data: bytes) -> list[str]:
 
 def strangers(file: SkopsFile) -> list[str]:
     """Return what `untrusted` does, of a file whose schema is read already."""
-    return sorted({stranger for node in file.nodes if (stranger := _stranger(node))})
+    return sorted({stranger for kind in file.kinds if (stranger := _stranger(*kind))})
 
 
 def named(file: SkopsFile) -> list[str]:
@@ -36,7 +34,7 @@ def named(file: SkopsFile) -> list[str]:
 
     Only these, once `strangers` has judged them: skops compares each part of a model with the whole list.
     """
-    return sorted({f"{node.get('__module__')}.{node.get('__class__')}" for node in file.nodes})
+    return sorted({f"{module}.{name}" for _, module, name in file.kinds})
 
 
 def allowed_types() -> list[str]:
@@ -44,11 +42,10 @@ def allowed_types() -> list[str]:
     return sorted(names())
 
 
-def _stranger(node: dict[str, Any]) -> str:
-    loader = str(node["__loader__"])
+def _stranger(loader: str, module: str, kind: str) -> str:
     if loader == "CachedNode":  # a reference to a node that is judged where it stands
         return ""
-    name = f"{node.get('__module__')}.{node.get('__class__')}"
+    name = f"{module}.{kind}"
     if name in ALLOWED.get(loader, frozenset()):
         return ""
     return name if loader in ("ObjectNode", "FunctionNode", "TypeNode") and name not in names() else f"{loader}:{name}"
