@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+_LOOK_SECONDS = 0.5
+"""Pause between two rounds while versions are being built one after the other."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Health:
@@ -110,7 +113,8 @@ class Controller:
         self.wake = threading.Event()
         self.health = Health()
         self.listeners: list[Callable[[Round], None]] = []
-        self._builds = Builds(self._build, self.wake.set, builders)
+        self._builds = Builds(self._build, self._on_built, builders)
+        self._looked = -_LOOK_SECONDS
         self._retries = Retries(clock)
         self._tags = Tags(registry, clock)
         self._lasting = Lasting(self._retries, self._tags, clock, place)
@@ -138,7 +142,7 @@ class Controller:
 
     def step(self) -> None:
         """One round: read both sides, plan, act, write down. What cannot be read leaves everything as it is."""
-        began = time.monotonic()
+        began = self._looked = time.monotonic()
         wanted = self._read_registry()
         states = self._read_agent()
         if wanted is not None:
@@ -282,6 +286,11 @@ class Controller:
             log.info("delivered", model=key.model, alias=key.alias, version=version, seconds=round(time.monotonic() - began, 2))
             return
         log.warning("not served", model=key.model, alias=key.alias, version=version, reason=self._reason(key, version))
+
+    def _on_built(self) -> None:
+        """Look at what came of a build, but not at once after each of hundreds: every look reads the whole registry."""
+        if not self._builds.wishes() or time.monotonic() - self._looked >= _LOOK_SECONDS:
+            self.wake.set()
 
     def _keep_last_good(self, key: Key, version: int) -> None:
         """Have written down what answers before another version takes its place."""

@@ -80,10 +80,17 @@ class Ledger:
         self._ports = known
 
 
-def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write a file that is either the old or the new one, whatever is killed; ``durable`` also when the machine stops."""
+def write_atomically(path: Path, data: bytes, *, durable: bool = True, drafts: Path | None = None) -> None:
+    """Write a file that is either the old or the new one, whatever is killed.
+
+    Args:
+        path: the file.
+        data: its new content.
+        durable: it is so also when the machine stops.
+        drafts: folder of the same file system for what is not ready, if somebody watches the file's own.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = (drafts or path.parent) / f".{path.name}.{os.getpid()}"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:

@@ -40,7 +40,8 @@ class RoutesWriter:
             return
         data = msgspec.json.format(msgspec.json.encode(routes(endpoints, self._controller))) + b"\n"
         if not self._says(data):
-            write_atomically(self._path, data)
+            # Traefik reads all routes anew at whatever happens in their folder.
+            write_atomically(self._path, data, drafts=self._path.parent.parent)
         self._known = endpoints
 
     def _says(self, data: bytes) -> bool:
