@@ -374,7 +374,7 @@ def sabotaged_memory(monkeypatch):
 def test_the_machine_finds_a_mechanism_that_is_switched_off(new_registry, monkeypatch, sabotage):
     sabotage(monkeypatch)
     with pytest.raises((AssertionError, ExceptionGroup)):
-        run(new_registry, shrink=False)
+        run(new_registry, examples=400, shrink=False)
 
 
 # --- the same over real processes -----------------------------------------------------------------------------------------------
