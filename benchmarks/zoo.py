@@ -12,8 +12,10 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pandas as pd
+from skl2onnx import to_onnx
 from sklearn import (
     calibration,
     compose,
@@ -42,12 +44,15 @@ from samovar.contracts.signature import from_columns
 from samovar.contracts.spec import ModelContract
 from samovar.scoring import plan as plans
 from samovar.scoring.compiler import NotLowered
+from samovar.scoring.engines.onnx import open_plan as open_onnx
 from samovar.scoring.engines.sklearn import SklearnEngine
 from samovar.scoring.exactness import Disagrees
 from samovar.scoring.lowering import lowered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from samovar.scoring.engines.onnx import OnnxEngine
 
 ROWS = 400
 
@@ -66,11 +71,13 @@ class Animal:
         name: what it is.
         model: the estimator, not fitted.
         data: gives a frame and its targets.
+        exported: whether it is logged as an ONNX model of one matrix.
     """
 
     name: str
     model: Any
     data: Callable[[], tuple[pd.DataFrame, Any]]
+    exported: bool = False
 
 
 # --- data ----------------------------------------------------------------------------------------------------------------------
@@ -176,6 +183,7 @@ def animals() -> Iterator[Animal]:
     yield from _mixed()
     yield from _texts()
     yield from _ensembles()
+    yield from _exported()
 
 
 def _scaled() -> Iterator[Animal]:
@@ -361,6 +369,26 @@ def _ensembles() -> Iterator[Animal]:
 # --- the count -----------------------------------------------------------------------------------------------------------------
 
 
+def _exported() -> Iterator[Animal]:
+    scale = preprocessing.StandardScaler
+    logistic = _pipe(scale(), _logistic(max_iter=2000))
+    boosted = ensemble.GradientBoostingClassifier(n_estimators=20, random_state=0)
+    yield Animal("ONNX: StandardScaler + LogisticRegression", logistic, flowers, exported=True)
+    yield Animal(
+        "ONNX: SimpleImputer + LogisticRegression", _pipe(impute.SimpleImputer(), scale(), _logistic()), gaps, exported=True
+    )
+    yield Animal("ONNX: PCA + LogisticRegression", _pipe(decomposition.PCA(3), _logistic()), tumours, exported=True)
+    yield Animal("ONNX: RandomForestClassifier", ensemble.RandomForestClassifier(30, random_state=0), tumours, exported=True)
+    yield Animal("ONNX: ExtraTreesClassifier, 3 classes", ensemble.ExtraTreesClassifier(30, random_state=0), flowers, exported=True)
+    yield Animal("ONNX: GradientBoostingClassifier", boosted, tumours, exported=True)
+    perceptron = neural_network.MLPClassifier((16, 8), max_iter=200, random_state=0)
+    yield Animal("ONNX: StandardScaler + MLPClassifier", _pipe(scale(), perceptron), flowers, exported=True)
+    yield Animal("ONNX: RobustScaler + Ridge", _pipe(preprocessing.RobustScaler(), linear_model.Ridge()), measured, exported=True)
+    yield Animal("ONNX: RandomForestRegressor", ensemble.RandomForestRegressor(20, random_state=0), measured, exported=True)
+    # A sum of logarithms in an order that no rule has: onnxruntime answers.
+    yield Animal("ONNX: GaussianNB", naive_bayes.GaussianNB(), flowers, exported=True)
+
+
 def visit(animal: Animal) -> dict[str, Any]:
     """Fit one pipeline, lower it and compare the two; returns what became of it."""
     frame, target = animal.data()
@@ -369,7 +397,8 @@ def visit(animal: Animal) -> dict[str, Any]:
         model = animal.model.fit(frame, target)
         began = time.perf_counter()
         try:
-            runner, agreement = lowered(*opened(animal.name, model, frame), files={})
+            native = exported(animal.name, model, frame) if animal.exported else opened(animal.name, model, frame)
+            runner, agreement = lowered(*native, files={})
         except (NotLowered, Disagrees) as error:
             return {"name": animal.name, "compiled": False, "why": str(error)}
     seconds = round(time.perf_counter() - began, 3)
@@ -397,6 +426,19 @@ def opened(name: str, model: Any, frame: pd.DataFrame) -> tuple[plans.ScorerPlan
         example=tuple(frame.head(8).to_dict("records")),
     )
     return plan, SklearnEngine(plan, model)
+
+
+def exported(name: str, model: Any, frame: pd.DataFrame) -> tuple[plans.ScorerPlan, OnnxEngine]:
+    """Return the same of a model that was exported as an ONNX graph of one matrix."""
+    rows = frame.to_numpy(np.float32)
+    options = {"zipmap": False} if hasattr(model, "predict_proba") else None
+    plan, _ = opened(name, model, frame)
+    files = {"model.onnx": to_onnx(model, rows[:1], options=options).SerializeToString()}
+    tensor = plans.TensorInput("float32", (-1, rows.shape[1]))
+    plan = msgspec.structs.replace(
+        plan, engine="onnx", files=files, model_file="model.onnx", signature=(), tensor=tensor, example=(), digest=name
+    )
+    return plan, open_onnx(plan)
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,6 +20,7 @@ from samovar.scoring.plan import ScorerPlan
 
 if TYPE_CHECKING:
     from samovar.scoring.explanation import Explanation
+    from samovar.scoring.plan import Engine
     from samovar.scoring.request import BuildRequest
 
 _PROBE_LIMIT = 1 * 2**20  # bytes of input example that travel with a plan
@@ -72,7 +74,7 @@ def _compiled(plan: ScorerPlan, engine: Any, request: BuildRequest) -> ScorerPla
 
 
 def _draft(request: BuildRequest, description: mlmodel.MLmodel) -> ScorerPlan:
-    native, why = _native(description)
+    engine, why = _engine(description)
     signature = description.signature
     return ScorerPlan(
         format=plans.FORMAT,
@@ -81,10 +83,10 @@ def _draft(request: BuildRequest, description: mlmodel.MLmodel) -> ScorerPlan:
         label=request.label,
         run_id=request.run_id,
         digest=_digest(request.files),
-        engine="sklearn" if native else "pyfunc",
+        engine=engine,
         trusted=request.trusted,
-        files={name: data for name, data in request.files.items() if not native or name == description.model_file},
-        model_file=description.model_file if native else "",
+        files=_files(request.files, description, engine),
+        model_file="" if engine == "pyfunc" else description.model_file,
         contract=_contract(request, signature),
         signature=signature.columns,
         params=signature.params,
@@ -98,14 +100,34 @@ def _draft(request: BuildRequest, description: mlmodel.MLmodel) -> ScorerPlan:
     )
 
 
-def _native(description: mlmodel.MLmodel) -> tuple[bool, str]:
-    if description.loader != "mlflow.sklearn":
-        return False, f"The flavor is loaded by {description.loader}, so mlflow's pyfunc answers."
+def _engine(description: mlmodel.MLmodel) -> tuple[Engine, str]:
+    if description.loader not in _ENGINES:
+        return "pyfunc", f"The flavor is loaded by {description.loader}, so mlflow's pyfunc answers."
     if description.code:
-        return False, "The model brings its own code files, so mlflow's pyfunc answers."
-    if not description.signature.plain:
-        return False, "The signature has nested types, so mlflow's pyfunc answers."
-    return True, "A scikit-learn model, called without mlflow."
+        return "pyfunc", "The model brings its own code files, so mlflow's pyfunc answers."
+    if description.loader == "mlflow.sklearn" and not description.signature.plain:
+        return "pyfunc", "The signature has nested types, so mlflow's pyfunc answers."
+    return _ENGINES[description.loader]
+
+
+_ENGINES: dict[str, tuple[Engine, str]] = {
+    "mlflow.sklearn": ("sklearn", "A scikit-learn model, called without mlflow."),
+    "mlflow.onnx": ("onnx", "An ONNX model, run by onnxruntime without mlflow."),
+}
+"""Flavors that are served without mlflow."""
+
+
+def _files(files: dict[str, bytes], description: mlmodel.MLmodel, engine: Engine) -> dict[str, bytes]:
+    """Return what the engine needs: of an ONNX model also the tensors, which mlflow writes beside it under names of its own."""
+    if engine == "pyfunc":
+        return files
+    found = {description.model_file} & files.keys()
+    if engine == "onnx" and found:
+        from samovar.scoring.onnxfile import outside  # noqa: PLC0415 - protobuf, which only such a model needs
+
+        folder = PurePosixPath(description.model_file).parent
+        found |= {str(folder / name) for name in outside(files[description.model_file])}
+    return {name: data for name, data in files.items() if name in found}
 
 
 def _contract(request: BuildRequest, signature: mlmodel.Signature) -> ModelContract:

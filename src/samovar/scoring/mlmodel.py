@@ -34,7 +34,7 @@ class MLmodel(msgspec.Struct, frozen=True):
 
     Attributes:
         loader: the module that loads the model; ``mlflow.sklearn`` for scikit-learn.
-        model_file: for scikit-learn: the file of the serialised object.
+        model_file: for scikit-learn and ONNX: the file of the serialised object.
         serialization: for scikit-learn: how it is stored.
         predict_fn: the method that predicts.
         code: folder of Python files that come with the model, empty when there is none.
@@ -74,13 +74,14 @@ def _read(document: dict[str, Any]) -> MLmodel:
     if pyfunc is None:
         raise ModelError("The model has no python_function flavor.", remedy="Log it with a flavor that MLflow can serve.")
     sklearn: dict[str, Any] = flavors.get("sklearn") or {}
+    onnx: dict[str, Any] = flavors.get("onnx") or {}
     example: dict[str, Any] = document.get("saved_input_example_info") or {}
     return MLmodel(
         loader=str(pyfunc["loader_module"]),
-        model_file=str(sklearn.get("pickled_model") or pyfunc.get("model_path") or ""),
+        model_file=str(sklearn.get("pickled_model") or onnx.get("data") or pyfunc.get("model_path") or ""),
         serialization="skops" if sklearn.get("serialization_format") == "skops" else "pickle",
         predict_fn=str(pyfunc.get("predict_fn") or "predict"),
-        code=str(pyfunc.get("code") or sklearn.get("code") or ""),
+        code=str(pyfunc.get("code") or sklearn.get("code") or onnx.get("code") or ""),
         signature=_signature(document.get("signature") or {}),
         example_file=str(example.get("artifact_path") or ""),
         probe_file=str(example.get("serving_input_path") or ""),

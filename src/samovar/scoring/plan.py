@@ -13,15 +13,15 @@ import msgspec
 from samovar.contracts.spec import ModelContract  # noqa: TC001 - msgspec reads the annotation at run time
 from samovar.scoring.program import Program  # noqa: TC001 - msgspec reads the annotation at run time
 
-FORMAT = 2
+FORMAT = 3
 """Raised when a plan written by one Samovar cannot be read by another; a worker refuses other formats."""
 
 Serialization = Literal["skops", "pickle"]
 """How the ``sklearn`` engine's object is stored; ``pickle`` stands for cloudpickle too and needs trust."""
 
-Engine = Literal["compiled", "sklearn", "pyfunc"]
+Engine = Literal["compiled", "sklearn", "onnx", "pyfunc"]
 """``compiled``: a program, run without the model's libraries. ``sklearn``: one scikit-learn object, called without mlflow.
-``pyfunc``: any other flavour, through mlflow's pyfunc."""
+``onnx``: an ONNX graph in onnxruntime. ``pyfunc``: any other flavour, through mlflow's pyfunc."""
 
 
 class SignatureColumn(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ class ScorerPlan(msgspec.Struct, frozen=True):
         engine: who computes the answers.
         trusted: whether a person trusted files that may run code.
         files: path inside the model's folder -> bytes, of the files the engine needs.
-        model_file: for ``sklearn``: the path of the serialised object in ``files``.
+        model_file: for ``sklearn`` and ``onnx``: the path of the serialised object in ``files``.
         contract: row, answer, classes and threshold; made from the signature for a model logged elsewhere.
         signature: input columns of ``/invocations``; empty when the model has no column signature. Columns of a signature
             without names have empty names and count by position.

@@ -28,6 +28,20 @@ class Column(msgspec.Struct, frozen=True):
     kind: ColumnKind
 
 
+class Output(msgspec.Struct, frozen=True):
+    """One of several named outputs, which MLflow answers together.
+
+    Attributes:
+        name: the model's name of it.
+        holds: ``label``: what is answered otherwise; ``shares``: the probabilities in a row; ``map``: the probabilities by class.
+        flat: whether it has no second dimension, of one number a row.
+    """
+
+    name: str
+    holds: Literal["label", "shares", "map"]
+    flat: bool = True
+
+
 class Answer(msgspec.Struct, frozen=True):
     """How values become answers.
 
@@ -36,12 +50,14 @@ class Answer(msgspec.Struct, frozen=True):
         rule: how.
         classes: class labels by position; empty for a regressor.
         probabilities: the value (n, classes), None for a model that gives none.
+        outputs: what ``predict`` gives by name; empty for a model that gives just labels or just probabilities.
     """
 
     label: int
     rule: Rule
     classes: tuple[Scalar, ...] = ()
     probabilities: int | None = None
+    outputs: tuple[Output, ...] = ()
 
 
 class Program(msgspec.Struct, frozen=True):

@@ -14,9 +14,13 @@ Transform = Callable[[Any, Value, Draft], Value]
 Predict = Callable[[Any, Value, Draft], None]
 """Lowers a fitted predictor: reads a value and sets ``draft.answer``."""
 
+Operator = Callable[[Any, Any], None]
+"""Lowers one operator of a graph: reads its inputs and sets its outputs, see `samovar.scoring.compiler.rules.onnx`."""
+
 _TRANSFORMS: dict[str, Transform] = {}
 _SPARSE: dict[str, Transform] = {}
 _PREDICTS: dict[str, Predict] = {}
+_OPERATORS: dict[str, Operator] = {}
 
 _Rule = TypeVar("_Rule", bound=Callable[..., Any])
 
@@ -34,6 +38,11 @@ def sparse_transform(*classes: str) -> Callable[[_Rule], _Rule]:
 def predict(*classes: str) -> Callable[[_Rule], _Rule]:
     """Register a rule for predictors."""
     return _register(_PREDICTS, classes)
+
+
+def operator(*kinds: str) -> Callable[[_Rule], _Rule]:
+    """Register a rule for ONNX's operators, named with their domain as `samovar.scoring.onnxfile.Node.kind` has it."""
+    return _register(_OPERATORS, kinds)
 
 
 def _register(table: dict[str, Any], classes: tuple[str, ...]) -> Callable[[_Rule], _Rule]:
@@ -59,6 +68,13 @@ def lower_predict(step: Any, value: Value, draft: Draft) -> None:
     rule: Predict = _rule(_PREDICTS, step)
     _fits(step, value)
     rule(step, value, draft)
+
+
+def lower_operator(node: Any, flow: Any) -> None:
+    """Apply the rule of an operator; raises NotLowered when there is none."""
+    if node.kind not in _OPERATORS:
+        raise NotLowered(f"There is no rule for the operator {node.kind}.")
+    _OPERATORS[node.kind](node, flow)
 
 
 def _rule(table: dict[str, Any], step: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from samovar.errors import ModelError
 from samovar.scoring import columns as taken
 from samovar.scoring.engine import Scores
+from samovar.scoring.engines.outputs import namer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -147,6 +148,7 @@ class CompiledEngine:
         self._runner = runner
         self._names = [column.name for column in runner.program.columns]
         self._whole = plan.predict_fn == "predict_proba"
+        self._namer = namer(plan)
         self.row = runner.row  # without a call in between
 
     @property
@@ -163,8 +165,11 @@ class CompiledEngine:
     def predict(self, columns: Sequence[Sequence[Any]], params: Mapping[str, Any] | None = None) -> Sequence[Any]:  # noqa: ARG002
         """See `samovar.scoring.engine.Engine`."""
         scores = self.columns(columns)
+        if self._namer is not None:
+            shares = scores.probabilities
+            return self._namer(_builtin(scores.labels), None if shares is None else shares.tolist())  # type: ignore[no-any-return]
         answers: Any = scores.probabilities if self._whole else scores.labels
-        return answers.tolist() if isinstance(answers, np.ndarray) else answers  # type: ignore[no-any-return]
+        return _builtin(answers)  # type: ignore[no-any-return]
 
     def score(self, rows: Any, params: Mapping[str, Any] | None = None) -> Scores:  # noqa: ARG002 - scikit-learn takes none
         """See `samovar.scoring.engine.Engine`."""
@@ -178,6 +183,10 @@ class CompiledEngine:
         answers = [self._runner.row(values) for values in zip(*columns, strict=True)]
         shares = None if self.classes == () else np.array([row for _, row in answers])
         return Scores([label for label, _ in answers], shares)
+
+
+def _builtin(answers: Any) -> Any:
+    return answers.tolist() if isinstance(answers, np.ndarray) else answers
 
 
 def open_plan(plan: ScorerPlan) -> CompiledEngine:

@@ -114,7 +114,7 @@ def open_plan(plan: ScorerPlan) -> PyfuncEngine:
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "true"  # a person trusted it
     import mlflow.pyfunc  # noqa: PLC0415 - after the environment is set
 
-    with _folder(plan.files) as folder:
+    with files_in_memory(plan.files) as folder:
         try:
             return PyfuncEngine(plan, mlflow.pyfunc.load_model(str(folder)))
         except SamovarError:
@@ -132,7 +132,7 @@ def open_plan(plan: ScorerPlan) -> PyfuncEngine:
 
 
 @contextmanager
-def _folder(files: Mapping[str, bytes]) -> Iterator[Path]:
+def files_in_memory(files: Mapping[str, bytes]) -> Iterator[Path]:
     """Put files into a private folder, in memory where the system has a memory file system."""
     with scratch.folder() as folder:
         for name, data in files.items():

@@ -20,6 +20,7 @@ from samovar.scoring.ops.poly import Constant, Products, Weighted
 from samovar.scoring.ops.power import Power, Quantiles
 from samovar.scoring.ops.scale import Affine, Clip, Normalize, Scale, Single, Threshold
 from samovar.scoring.ops.scorecard import Scorecard
+from samovar.scoring.ops.single import SingleLinear, SingleLogistic, SingleOrder, SingleShares, SingleSigmoid, SingleSoftmax
 from samovar.scoring.ops.sparse import Add, SparseLinear, Stack
 from samovar.scoring.ops.text import Count, TextLinear
 from samovar.scoring.ops.trees import Trees
@@ -65,6 +66,12 @@ AnyOp = (
     | Shares
     | Sigmoid
     | Single
+    | SingleLinear
+    | SingleLogistic
+    | SingleOrder
+    | SingleShares
+    | SingleSigmoid
+    | SingleSoftmax
     | Softmax
     | SparseLinear
     | SparseLog
@@ -122,6 +129,12 @@ __all__ = [
     "Shares",
     "Sigmoid",
     "Single",
+    "SingleLinear",
+    "SingleLogistic",
+    "SingleOrder",
+    "SingleShares",
+    "SingleSigmoid",
+    "SingleSoftmax",
     "Softmax",
     "SparseLinear",
     "SparseLog",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from samovar.scoring.engines.outputs import namer
 from samovar.scoring.forms.reader import Reader
 from samovar.serving import errors
 from samovar.serving.jobs import Job
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from samovar.scoring.engine import Engine
+    from samovar.scoring.engines.outputs import Namer
     from samovar.scoring.plan import ScorerPlan
     from samovar.serving.jobs import Answers, Row, Stages
     from samovar.serving.traffic.frames import How
@@ -44,10 +46,11 @@ class Invocations:
         self._reader = Reader(plan)
         self.how: How = "columns" if engine.inline and plan.predict_fn in _SCORED else "predict"
         self._run = _scored if engine.inline and plan.predict_fn in _SCORED else _predicted
-        self._write = _write_shares if plan.predict_fn == "predict_proba" else _write_labels
+        self._write = _write_shares if plan.predict_fn == "predict_proba" else _writer(plan)
         self.quick: Callable[[bytes], Row | None] | None = None
         if self._run is _scored and self._reader.row is not None and not plan.params:
-            self.quick = _quick(self._reader.row, engine, shares=plan.predict_fn == "predict_proba")
+            named = namer(plan)
+            self.quick = _quick(self._reader.row, engine, named, shares=plan.predict_fn == "predict_proba")
 
     def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:  # noqa: ARG002 - one shape for all protocols
         """See `samovar.serving.jobs.Handler`."""
@@ -64,9 +67,19 @@ class Invocations:
         return errors.answer(error)[0]
 
 
-def _quick(read: Callable[[bytes], Sequence[Any] | None], engine: Any, *, shares: bool) -> Callable[[bytes], Row | None]:
+def _quick(
+    read: Callable[[bytes], Sequence[Any] | None], engine: Any, named: Namer | None, *, shares: bool
+) -> Callable[[bytes], Row | None]:
     """Return a function that answers a body of one row."""
     score, encode = engine.row, msgspec.json.Encoder(enc_hook=_plain).encode
+
+    def quick_named(body: bytes) -> Row | None:
+        values = read(body)
+        if values is None or named is None:
+            return None
+        label, probabilities = score(values)
+        answer = named([label], None if probabilities is None else [probabilities])
+        return b'{"predictions":%b}' % encode(answer), values, None, label, probabilities
 
     def quick(body: bytes) -> Row | None:
         values = read(body)
@@ -76,7 +89,7 @@ def _quick(read: Callable[[bytes], Sequence[Any] | None], engine: Any, *, shares
         answer = probabilities if shares else label
         return b'{"predictions":[%b]}' % encode(answer), values, None, label, probabilities
 
-    return quick
+    return quick if named is None else quick_named
 
 
 def _scored(engine: Engine, columns: Sequence[Sequence[Any]], _params: Mapping[str, Any]) -> Answers:
@@ -85,6 +98,13 @@ def _scored(engine: Engine, columns: Sequence[Sequence[Any]], _params: Mapping[s
 
 def _predicted(engine: Engine, columns: Sequence[Sequence[Any]], params: Mapping[str, Any]) -> Answers:
     return Predictions(engine.predict(columns, params))
+
+
+def _writer(plan: ScorerPlan) -> Callable[[Any], bytes]:
+    named = namer(plan)
+    if named is None:
+        return _write_labels
+    return lambda answers: msgspec.json.encode({"predictions": named(answers.labels, answers.shares)}, enc_hook=_plain)
 
 
 def _write_labels(answers: Any) -> bytes:
