@@ -43,6 +43,7 @@ class Echo:
     """A protocol that answers with what it read: at once, by way of a job, or not at all."""
 
     accepted = ("application/json",)
+    together = None
 
     def quick(self, body):
         if body[:1] == b"!":

@@ -28,6 +28,7 @@ class Digits:
     """A protocol of rows of one digit each; remembers in which threads it worked."""
 
     accepted = ("application/json",)
+    together = None
 
     def __init__(self):
         self.decoded, self.scored = [], []
@@ -51,6 +52,26 @@ class Digits:
 
     def error(self, error):
         return errors.answer(error)[0]
+
+
+class Together(Digits):
+    """The same of a model that is asked for the rows of a turn at once; it knows no nines."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+        self.together = (self.read, self.finish)
+
+    def read(self, body):
+        if body == b"broken":
+            raise ZeroDivisionError("SECRET")
+        return body if len(body) == 1 else None
+
+    def finish(self, rows):
+        self.calls.append(b"".join(rows))
+        if b"9" in rows:
+            raise RequestError("Expected less.", path="body")
+        return [(row * 2, (row,), None, row, None) for row in rows]
 
 
 class Log(NoSpool):
@@ -81,8 +102,8 @@ class Log(NoSpool):
 class Office:
     """A desk on the running loop, and everything that happens there in order."""
 
-    def __init__(self, *, inline=True, full=False, **limits):
-        self.events, self.protocol = [], Digits()
+    def __init__(self, *, inline=True, full=False, protocol=Digits, **limits):
+        self.events, self.protocol = [], protocol()
         self.route = Route("/digits", "/digits", self.protocol)
         engine = type("Engine", (), {"inline": inline})()
         metrics = Metrics({"model": "m", "alias": "a"}, ["/digits"], {}, errors.KINDS)
@@ -158,6 +179,35 @@ async def test_few_rows_of_a_compiled_model_are_scored_on_the_loop():
 
 
 @on_a_loop
+async def test_rows_of_a_turn_are_scored_in_one_call():
+    """Each gets its own answer, after all were logged; what is no plain row goes its own way."""
+    office = Office(protocol=Together)
+    asked = [office.ask(b"%d" % digit, b"%d" % digit) for digit in range(5)]
+    answers = await asyncio.gather(*asked, office.ask(b"123", b"many"))
+    assert [answer.body for answer in answers] == [b"00", b"11", b"22", b"33", b"44", b"123"]
+    assert office.protocol.calls == [b"01234"]
+    assert office.events.index(("flush",)) == 6
+    assert (await office.ask(b"7")).body == b"77"
+    assert office.protocol.calls == [b"01234", b"7"]
+
+
+@on_a_loop
+async def test_a_row_that_the_model_refuses_harms_no_other_of_its_turn():
+    office = Office(protocol=Together)
+    good, refused, failed, other = await asyncio.gather(*map(office.ask, (b"1", b"9", b"broken", b"2")))
+    assert (good.body, other.body) == (b"11", b"22")
+    assert (refused.status, failed.status) == (400, 500)
+    assert b"Expected less." in refused.body
+    assert b"SECRET" not in failed.body
+
+
+@on_a_loop
+async def test_rows_that_were_scored_together_and_not_logged_are_not_answered():
+    office = Office(protocol=Together, full=True)
+    assert {answer.status for answer in await asyncio.gather(office.ask(b"1"), office.ask(b"2"))} == {503}
+
+
+@on_a_loop
 async def test_other_models_are_never_asked_on_the_loop():
     office = Office(inline=False)
     await office.ask(b"12")
@@ -203,12 +253,13 @@ async def test_too_many_rows_are_never_scored():
     assert office.protocol.scored == []
 
 
-@pytest.mark.parametrize("body", [b"1", b"123", b"x", b"broken", b"7".ljust(100_000)])
-def test_nothing_stays_in_flight(body):
+@pytest.mark.parametrize("protocol", [Digits, Together])
+@pytest.mark.parametrize("body", [b"1", b"9", b"123", b"x", b"broken", b"7".ljust(100_000)])
+def test_nothing_stays_in_flight(body, protocol):
     """The gauge is at zero again whatever became of a request."""
 
     async def ask():
-        office = Office()
+        office = Office(protocol=protocol)
         await office.ask(body)
         text = office.desk.metrics.render().decode()
         (line,) = [line for line in text.splitlines() if line.startswith("samovar_requests_in_flight{")]

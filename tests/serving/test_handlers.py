@@ -2,10 +2,17 @@
 
 import json
 
+import pandas as pd
 import pytest
+import skops.io
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from samovar.errors import RequestError
 from samovar.scoring.engine import open_engine
+from samovar.scoring.load import load_plan
 from samovar.serving.jobs import Job
 from samovar.serving.joining import Joiner
 from samovar.serving.protocols.answers import Predictions
@@ -95,3 +102,47 @@ def test_an_answer_that_is_none_for_each_row_is_not_cut():
     jobs = [Job([[number]], 1, total, lambda answers: json.dumps(answers.values).encode()) for number in (1, 2, 3)]
     outcomes = Joiner(None).score(jobs)
     assert [json.loads(body) for body, _ in outcomes] == [{"total": 1}, {"total": 2}, {"total": 3}]
+
+
+@pytest.fixture(scope="module")
+def reader_of_texts():
+    """A compiled model of texts: its handlers by path."""
+    texts = pd.DataFrame({"review": ["a good film", "a bad film", "good and long", "bad and short"] * 5})
+    model = make_pipeline(ColumnTransformer([("words", TfidfVectorizer(), "review")]), LogisticRegression())
+    signature = {"inputs": json.dumps([{"name": "review", "type": "string", "required": True}])}
+    flavors = {
+        "python_function": {"loader_module": "mlflow.sklearn", "predict_fn": "predict"},
+        "sklearn": {"pickled_model": "model.skops", "serialization_format": "skops"},
+    }
+    files = {
+        "model.skops": skops.io.dumps(model.fit(texts, [1, 0, 1, 0] * 5)),
+        "input_example.json": texts.head(2).to_json(orient="split", index=False).encode(),
+        "MLmodel": json.dumps(
+            {"flavors": flavors, "signature": signature, "saved_input_example_info": {"artifact_path": "input_example.json"}}
+        ).encode(),
+    }
+    plan = load_plan(files, "texts", 1, run_id="run", label="1")
+    assert plan.engine == "compiled", plan.notes
+    engine = open_engine(plan)
+    return {route.path: route.handler for route in routes(plan, engine, None)}
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 40])
+@pytest.mark.parametrize("path", ["/invocations", "/predict"])
+def test_rows_of_a_turn_are_answered_and_logged_as_each_alone(reader_of_texts, path, count):
+    """Answers, values, labels and probabilities, in order."""
+    handler = reader_of_texts[path]
+    rows = [{"review": f"a {word} film, {number} times"} for number, word in enumerate(["good", "bad", "", "long", "short"] * 8)]
+    bodies = [json.dumps({"dataframe_records": [row]} if path == "/invocations" else row).encode() for row in rows[:count]]
+    read, finish = handler.together
+    for (text, values, key, label, shares), body in zip(finish([read(body) for body in bodies]), bodies, strict=True):
+        alone = handler.quick(body)
+        assert without_time(text) == without_time(alone[0])
+        assert (list(values), key, label) == (list(alone[1]), alone[2], alone[3])
+        assert shares == pytest.approx(alone[4], rel=1e-12)
+
+
+def without_time(text):
+    answer = json.loads(text)
+    answer.pop("prediction_time", None)
+    return {name: round(value, 12) if isinstance(value, float) else value for name, value in answer.items()}

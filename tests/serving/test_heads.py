@@ -12,6 +12,7 @@ from samovar.serving.keys import Keys
 
 class Handler:
     accepted = ("application/json",)
+    together = None
 
 
 PLAIN = b"POST /predict HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n"

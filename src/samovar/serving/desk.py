@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,7 @@ from samovar.serving import errors
 from samovar.serving.batcher import Batcher
 from samovar.serving.errors import TooManyRows
 from samovar.serving.failures import Failures
+from samovar.serving.gathering import Gathering, Waiting
 from samovar.serving.joining import Joiner
 from samovar.serving.thread import Beside
 from samovar.serving.turn import Turn
@@ -61,6 +63,7 @@ class Desk:
         """Shares what is asked with other aliases; None, and then the cost of one look, when nobody is to get anything."""
         self._engine = engine
         self._counted = metrics.routes
+        self._gatherings: dict[str, Gathering] = {}
         self.refusals = {path: self._refusal(route) for path, route in self.routes.items()}
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,6 +72,10 @@ class Desk:
         self.batcher = Batcher(self._engine, self.config, loop, self.metrics.batch, self.lock)
         self.metrics.refresh = lambda: self.metrics.queue.set(self.batcher.waiting)
         self.decoder: Beside[Job] = Beside("decoder", loop)
+        for path, route in self.routes.items():
+            if route.handler.together is not None:
+                read, finish = route.handler.together
+                self._gatherings[path] = Gathering(self.turn, read, finish, partial(self._settle, route))
 
     def share(self, traffic: Sharing | None) -> None:
         """Share what is asked from now on, or nothing; a request under way ends as it began."""
@@ -107,27 +114,38 @@ class Desk:
             The request as long as it waits for a thread, so that it can be dropped; None when its answer is ready.
         """
         started = time.perf_counter()
-        quick, traffic = route.handler.quick, self.traffic
-        if traffic is not None and traffic.split and quick is not None:
-            quick = traffic.quick(route.handler, request_id, headers)
-        if quick is not None and len(body) <= _LARGE:
+        take, traffic = route.handler.quick, self.traffic
+        gathering = None
+        if traffic is not None and traffic.split:
+            take = take and traffic.quick(route.handler, request_id, headers)
+        elif (gathering := self._gatherings.get(route.path)) is not None:
+            take = gathering.read
+        if take is not None and len(body) <= _LARGE:
             try:
-                row = quick(body)
+                taken = take(body)
             except Exception as error:  # noqa: BLE001 - it becomes the answer
                 Asked(self, route, request_id, deliver, started, len(body)).fail(error)
                 return None
-            if row is not None:
-                answer = row[0]
-                self.spool.row(request_id, route.name, row)
-                response = Response(200, answer)
-                if traffic is not None:
-                    response = self._shared(traffic, route, request_id, headers, row)
-                self.turn.add(deliver, response, self.refusals[route.path])
-                self._counted[route.name].observe(
-                    seconds=time.perf_counter() - started, received=len(body), status=200, sent=len(answer)
-                )
+            if taken is not None:
+                if gathering is None:
+                    self._settle(route, Waiting(taken, request_id, headers, deliver, started, len(body)), taken)
+                else:
+                    gathering.add(Waiting(taken, request_id, headers, deliver, started, len(body)))
                 return None
         return Asked(self, route, request_id, deliver, started, len(body)).begin(body, media, headers)
+
+    def _settle(self, route: Route, one: Waiting, row: Row | Exception) -> None:
+        """Log, count and answer a request of one row."""
+        if isinstance(row, Exception):
+            Asked(self, route, one.request_id, one.deliver, one.started, one.received).fail(row)
+            return
+        self.spool.row(one.request_id, route.name, row)
+        traffic = self.traffic
+        response = Response(200, row[0]) if traffic is None else self._shared(traffic, route, one.request_id, one.headers, row)
+        self.turn.add(one.deliver, response, self.refusals[route.path])
+        self._counted[route.name].observe(
+            seconds=time.perf_counter() - one.started, received=one.received, status=200, sent=len(row[0])
+        )
 
     def _shared(self, traffic: Sharing, route: Route, request_id: bytes, headers: Mapping[bytes, bytes], row: Row) -> Response:
         """Return the answer to a row of the endpoint's own share, whose copies are on their way."""

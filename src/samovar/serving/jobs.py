@@ -3,6 +3,7 @@
 A protocol is a `Handler` behind a `Route`. The endpoint reads and limits bodies, asks the handler, scores, logs and answers::
 
     body --quick--> Row                                          one plain row of an inline engine: all at once
+    body --together--> rows of a turn --> Rows                       the same, where rows are faster scored together
     body --decode--> Job --batcher--> Answers --job.write--> body    everything else
     exception --error--> Response                                what went wrong, in the words of the protocol
 """
@@ -23,6 +24,7 @@ Row = tuple[bytes, "Sequence[Any]", Any, Any, "Sequence[float] | None"]
 """One row, scored: the body of the answer, the row's values in the signature's order (null is None), the contract's key (None when
 there is none), the label, the probabilities. A plain tuple, because it is made once a request on the hot path."""
 
+Together = tuple["Callable[[bytes], Any]", "Callable[[Sequence[Any]], list[Row]]"]
 
 Stages = tuple["Callable[[bytes], Sequence[Any]]", int, "Callable[[Sequence[Any]], Row]"]
 
@@ -78,6 +80,8 @@ class Handler(Protocol):
             else (then ``decode`` is asked). None when the engine or the protocol has no such way. Raises as ``decode``, and
             ModelError. Called on the event loop: it takes microseconds.
         stages: ``quick`` in two steps, where its rows have a key: reads a row, the key's place in it, answers the row.
+        together: ``quick`` in two steps, where rows are faster scored together: reads a row, or gives None as ``quick`` does;
+            answers rows that were read, raising when one of them cannot be answered. None elsewhere.
         how: what its jobs ask of an engine, in the words that another version's endpoint understands.
     """
 
@@ -85,6 +89,7 @@ class Handler(Protocol):
     how: How
     quick: Callable[[bytes], Row | None] | None
     stages: Stages | None
+    together: Together | None
 
     def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:
         """Read and validate one body, all of its rows. ``headers`` have lower-case names; ``media`` is one of ``accepted``.

@@ -121,6 +121,8 @@ class Turn:
         self._loop = loop
         self._spool = spool
         self._ready: list[Ready] = []
+        self._work: list[Callable[[], None]] = []
+        self._due = False
         self.also: Callable[[], None] | None = None
         """Writes what is logged beside the endpoint's own log."""
 
@@ -132,12 +134,27 @@ class Turn:
             response: the answer.
             refuse: makes the answer instead if the log cannot be written; None for an answer that is not logged.
         """
-        if not self._ready:
-            self._loop.call_soon(self._end)
+        self._call()
         self._ready.append((deliver, response, refuse))
 
+    def before(self, work: Callable[[], None]) -> None:
+        """Call ``work()`` at the end of the turn, before the log is written: it may add answers and raises nothing."""
+        self._call()
+        self._work.append(work)
+
+    def _call(self) -> None:
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._end)
+
     def _end(self) -> None:
-        ready, self._ready = self._ready, []
+        for work in self._work:
+            try:
+                work()
+            except Exception:  # every other answer still leaves
+                log.exception("rows of a turn could not be answered")
+        self._work.clear()
+        ready, self._ready, self._due = self._ready, [], False
         try:
             flush_all([self._spool.flush, *([self.also] if self.also is not None else [])])
         except NotLogged as error:

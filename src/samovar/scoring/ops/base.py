@@ -84,6 +84,11 @@ class Op(msgspec.Struct, frozen=True, tag=True):
 
     inputs: tuple[int, ...]
 
+    @property
+    def joint(self) -> bool:
+        """Whether a handful of rows takes so much less time together that it is worth gathering them."""
+        return False
+
     def open(self) -> Kernel:
         """Prepare to run; done once per worker, so tables are built here.
 

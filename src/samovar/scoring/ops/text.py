@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from samovar.scoring.ops.base import Array, Csr, Kernel, Op
+from samovar.scoring.ops.lexicon import PAD
 from samovar.scoring.ops.weigh import norms_of
 from samovar.scoring.ops.words import Analyzer  # noqa: TC001 - msgspec reads the annotation at run time
 
@@ -20,6 +21,8 @@ _FEW = 4  # outputs; more of them are faster through numpy even for one row
 _TABLED = 256  # counts whose logarithm is at hand
 CHUNK = 256
 """Texts that are counted at once."""
+_CHARACTERS = 2**18  # of these texts; what numpy makes of them is some ten times as large
+_SHORT = 2**31
 
 _NOTHING = repeat(0j)
 
@@ -70,6 +73,11 @@ class TextLinear(Op, frozen=True):
     counting: Literal["plain", "binary", "log"] = "plain"
     norm: Literal["", "l1", "l2", "max"] = ""
 
+    @property
+    def joint(self) -> bool:
+        """See `Op.joint`."""
+        return self.analyzer.is_plain
+
     def open(self) -> Kernel:
         """See `Op.open`."""
         scale, intercept = self.scale.open(), self.intercept.open()
@@ -78,11 +86,12 @@ class TextLinear(Op, frozen=True):
             raise ValueError("a text's terms and coefficients differ in number")
         if len(intercept) == 1 and not self.norm and self.counting == "plain":
             row = self._sum(weights[0], float(intercept[0]))
-            return Kernel(lambda texts: np.array([*map(row, texts)]), row)
-        batch = self._batch(scale, weights, intercept)
+            return Kernel(_parted(self._some(scale, weights, intercept), row) if self.joint else _one_by_one(row), row)
+        some = self._some(scale, weights, intercept)
         if self.analyzer.unit == "char_wb":  # the n-grams of one text are many enough for numpy
-            return Kernel(batch, lambda text: batch([text])[0].tolist())
-        return Kernel(batch, self._row(scale, weights, intercept))
+            return Kernel(_parted(some), lambda text: some([text])[0].tolist())
+        row = self._row(scale, weights, intercept)
+        return Kernel(_parted(some, row), row)
 
     def _row(self, scale: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> Callable[[Any], list[float]]:
         if len(intercept) > _FEW:
@@ -147,32 +156,73 @@ class TextLinear(Op, frozen=True):
 
         return row
 
-    def _batch(self, scale: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> Callable[[Any], np.ndarray]:
-        find, sizes, norm = self._find(-1), np.abs(scale), self.norm
+    def _some(self, scale: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> Callable[[Any], np.ndarray]:
+        found, sizes, norm = self._found(), np.abs(scale), self.norm
         factors = np.array([0.0, *map(_FACTORS[self.counting], range(1, _TABLED))])
         factor = np.vectorize(_FACTORS[self.counting], otypes=[float])
 
         def some(texts: Sequence[Any]) -> np.ndarray:
-            owners, positions, counts = together(map(find, texts), len(scale))
-            times = factors[counts] if counts.max(initial=0) < _TABLED else factor(counts)
-            sums = [np.bincount(owners, times * heavy[positions], len(texts)) for heavy in weights]
+            owners, positions, counts = together(*found(texts), len(scale))
+            times = factors.take(counts) if counts.max(initial=0) < _TABLED else factor(counts)
+            sums = [np.bincount(owners, times * heavy.take(positions), len(texts)) for heavy in weights]
             scores: np.ndarray = np.stack(sums, axis=1)
             if norm:
-                norms = norms_of(norm, owners, times * sizes[positions], len(texts))
+                norms = norms_of(norm, owners, times * sizes.take(positions), len(texts))
                 scores = scores / np.where(norms == 0.0, 1.0, norms)[:, None]
             return np.asarray(scores + intercept)
 
-        return lambda texts: np.concatenate([some(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)])
+        return some
+
+    def _found(self) -> Callable[[Sequence[Any]], tuple[np.ndarray, np.ndarray]]:
+        """Return the function from texts to what `listed` gives of their terms' positions."""
+        if not self.analyzer.is_plain:
+            find = self._find(-1)
+            return lambda texts: listed(map(find, texts))
+        lexicon, spaced = self.analyzer.lexicon({term: place for place, term in enumerate(self.terms)}), self.analyzer.spaced()
+
+        def looked_up(texts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+            parts = [*map(spaced, texts)]
+            starts, places = lexicon.find(b" %b%b" % (b" ".join(parts), PAD))
+            ends = np.cumsum([len(part) + 1 for part in parts])
+            counts = np.diff(np.searchsorted(starts, ends), prepend=0)
+            return np.repeat(np.arange(len(texts)), counts), places
+
+        return looked_up
 
     def _find(self, unknown: int | None) -> Callable[[Any], Iterable[int]]:
         return self.analyzer.finder({term: position for position, term in enumerate(self.terms)}, unknown)
 
 
-def together(found: Iterable[Iterable[int]], width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _one_by_one(row: Callable[[Any], list[float]]) -> Callable[[Any], np.ndarray]:
+    return lambda texts: np.array([*map(row, texts)])
+
+
+def _parted(some: Callable[[Any], np.ndarray], row: Callable[[Any], list[float]] | None = None) -> Callable[[Any], np.ndarray]:
+    """Score texts a part at a time; what is alone in its part may be very long and goes by ``row``, which takes less memory."""
+
+    def part(texts: Sequence[Any]) -> np.ndarray:
+        return some(texts) if row is None or len(texts) > 1 else np.array([row(texts[0])])
+
+    return lambda texts: np.concatenate([part(texts[start:stop]) for start, stop in _chunks(texts)])
+
+
+def _chunks(texts: Sequence[Any]) -> Iterable[tuple[int, int]]:
+    """Yield where to cut texts so that what numpy makes of them at a time stays small."""
+    start = size = 0
+    for index, text in enumerate(texts):
+        size += len(text) if isinstance(text, str) else 0
+        if index - start >= CHUNK or (size > _CHARACTERS and index > start):
+            yield start, index
+            start, size = index, len(text) if isinstance(text, str) else 0
+    yield start, len(texts)
+
+
+def together(owners: np.ndarray, places: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count what several texts' n-grams stand for, -1 being left out; returns texts, positions and counts, ordered."""
-    owners, keys = listed(found)
-    known = keys >= 0
-    keys = (keys + owners * width)[known]
+    known = places >= 0
+    keys = (owners * width + places)[known]
+    if keys.max(initial=0) < _SHORT:  # these are sorted in half the time
+        keys = keys.astype(np.int32)
     keys.sort()
     firsts = np.flatnonzero(np.diff(keys, prepend=-1))
     owners, positions = np.divmod(keys[firsts], width)

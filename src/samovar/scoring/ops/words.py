@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 
 from samovar.errors import RequestError
+from samovar.scoring.ops.lexicon import Lexicon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -107,6 +108,28 @@ class Analyzer(msgspec.Struct, frozen=True):
         if self.longest == 1:
             return self._words(least=1), keys  # no key is shorter than the pattern allows
         return _tuples(self._words(), self.shortest, self.longest), keys
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the n-grams are single words, each of them a run of word characters."""
+        return self.unit == "word" and self.longest == 1 and self.pattern in _RUNS
+
+    def lexicon(self, table: Mapping[str, int]) -> Lexicon:
+        """Return what finds the places that a table has for words, for an analyzer that `is_plain`."""
+        least, stop = _RUNS[self.pattern], frozenset(self.stop_words)
+        known = [(term, place) for term, place in table.items() if len(term) >= least and term not in stop]
+        return Lexicon([term.encode("utf-8", "surrogatepass") for term, _ in known], [place for _, place in known])
+
+    def spaced(self) -> Callable[[Any], bytes]:
+        """Return the function from a text to its runs of word characters in UTF-8, with spaces between them."""
+        table, plain = _LOWER if self.lowercase else _AS_IS, not self.accents
+
+        def spaced(text: Any) -> bytes:
+            if plain and isinstance(text, str) and text.isascii():
+                return text.encode().translate(table)
+            return _spaced(self.prepared(text)).encode("utf-8", "surrogatepass")
+
+        return spaced
 
     def prepared(self, text: Any) -> str:
         """Return a text in lower case and without accents, where those are asked for."""
@@ -207,15 +230,21 @@ def _tuples(split: Callable[[Any], list[str]], shortest: int, longest: int) -> C
 
 def word_runs(text: str) -> list[str]:
     r"""Return the longest runs of word characters (as ``\w+`` finds them)."""
+    return _spaced(text).split()
+
+
+def _spaced(text: str) -> str:
+    """Return the runs of word characters with spaces between them."""
     plain = text.encode("utf-8", "surrogatepass").translate(_AS_IS).decode("utf-8", "surrogatepass")
-    if not plain.isascii():
-        strange = set(_BEYOND_ASCII.findall(plain))
-        if len(strange) > _MANY:
-            return re.findall(r"\w+", plain)
-        for character in strange:
-            if not character.isalnum():
-                plain = plain.replace(character, " ")
-    return plain.split()
+    if plain.isascii():
+        return plain
+    strange = set(_BEYOND_ASCII.findall(plain))
+    if len(strange) > _MANY:
+        return " ".join(re.findall(r"\w+", plain))
+    for character in strange:
+        if not character.isalnum():
+            plain = plain.replace(character, " ")
+    return plain
 
 
 def _windows(text: str, shortest: int, longest: int) -> Iterable[list[str]]:

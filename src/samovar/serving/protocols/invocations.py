@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from samovar.scoring.engine import Engine
     from samovar.scoring.engines.outputs import Namer
     from samovar.scoring.plan import ScorerPlan
-    from samovar.serving.jobs import Answers, Row, Stages
+    from samovar.serving.jobs import Answers, Row, Stages, Together
     from samovar.serving.traffic.frames import How
     from samovar.serving.wire import Response
 
@@ -40,6 +40,7 @@ class Invocations:
 
     accepted: tuple[str, ...] = ACCEPTED
     stages: Stages | None = None
+    together: Together | None = None
 
     def __init__(self, plan: ScorerPlan, engine: Engine) -> None:
         self._plan = plan
@@ -49,8 +50,10 @@ class Invocations:
         self._write = _write_shares if plan.predict_fn == "predict_proba" else _writer(plan)
         self.quick: Callable[[bytes], Row | None] | None = None
         if self._run is _scored and self._reader.row is not None and not plan.params:
-            named = namer(plan)
-            self.quick = _quick(self._reader.row, engine, named, shares=plan.predict_fn == "predict_proba")
+            named, shares = namer(plan), plan.predict_fn == "predict_proba"
+            self.quick = _quick(self._reader.row, engine, named, shares=shares)
+            if named is None and getattr(engine, "joint", False):
+                self.together = (self._reader.row, _finish(engine, shares=shares))
 
     def decode(self, body: bytes, media: str, headers: Mapping[bytes, bytes]) -> Job:  # noqa: ARG002 - one shape for all protocols
         """See `samovar.serving.jobs.Handler`."""
@@ -71,7 +74,7 @@ def _quick(
     read: Callable[[bytes], Sequence[Any] | None], engine: Any, named: Namer | None, *, shares: bool
 ) -> Callable[[bytes], Row | None]:
     """Return a function that answers a body of one row."""
-    score, encode = engine.row, msgspec.json.Encoder(enc_hook=_plain).encode
+    score, encode = engine.row, _ENCODER.encode
 
     def quick_named(body: bytes) -> Row | None:
         values = read(body)
@@ -90,6 +93,19 @@ def _quick(
         return b'{"predictions":[%b]}' % encode(answer), values, None, label, probabilities
 
     return quick if named is None else quick_named
+
+
+def _finish(engine: Any, *, shares: bool) -> Callable[[Sequence[Any]], list[Row]]:
+    """Return a function that answers rows that were read."""
+    score, encode = engine.rows, _ENCODER.encode
+
+    def finish(rows: Sequence[Any]) -> list[Row]:
+        return [
+            (b'{"predictions":[%b]}' % encode(probabilities if shares else label), values, None, label, probabilities)
+            for values, (label, probabilities) in zip(rows, score(rows), strict=True)
+        ]
+
+    return finish
 
 
 def _scored(engine: Engine, columns: Sequence[Sequence[Any]], _params: Mapping[str, Any]) -> Answers:
@@ -127,3 +143,6 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item"):
         return value.item()
     raise NotImplementedError
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from samovar.scoring.engine import Engine
     from samovar.scoring.plan import ScorerPlan
-    from samovar.serving.jobs import Answers, Row, Stages
+    from samovar.serving.jobs import Answers, Row, Stages, Together
     from samovar.serving.traffic.frames import How
     from samovar.serving.wire import Response
 
@@ -75,6 +75,9 @@ class One:
         ready = engine.inline and typed.typed and None not in typed.places
         self.quick: Callable[[bytes], Row | None] | None = _quick(typed, engine) if ready else None
         self.stages: Stages | None = None
+        self.together: Together | None = None
+        if ready and getattr(engine, "joint", False):
+            self.together = (typed.decoder.values, _finish_all(typed, engine))
         if ready and typed.key is not None:
             self.stages = (typed.decoder.values, typed.key, _finish(typed, engine))
 
@@ -100,6 +103,7 @@ class Many:
     how: How = "decided"
     quick: Callable[[bytes], Row | None] | None = None
     stages: Stages | None = None
+    together: Together | None = None
 
     def __init__(self, typed: Typed) -> None:
         self._typed = typed
@@ -137,6 +141,21 @@ def _finish(typed: Typed, engine: Any) -> Callable[[Sequence[Any]], Row]:
         label, shares = score(values)
         answer, decided = write(row, label, shares)
         return answer, values, None if key is None else row[key], decided, shares
+
+    return finish
+
+
+def _finish_all(typed: Typed, engine: Any) -> Callable[[Sequence[Any]], list[Row]]:
+    """Return the way of several rows that were read."""
+    score, write, key, features = engine.rows, typed.writer.one, typed.key, _picking(typed.places)
+
+    def finish(rows: Sequence[Any]) -> list[Row]:
+        seen = [*map(features, rows)]
+        answers: list[Row] = []
+        for row, values, (label, shares) in zip(rows, seen, score(seen), strict=True):
+            answer, decided = write(row, label, shares)
+            answers.append((answer, values, None if key is None else row[key], decided, shares))
+        return answers
 
     return finish
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from samovar.scoring.engine import Engine
     from samovar.scoring.plan import ScorerPlan
-    from samovar.serving.jobs import Answers, Row, Stages
+    from samovar.serving.jobs import Answers, Row, Stages, Together
     from samovar.serving.traffic.frames import How
 
 ACCEPTED = ("application/json", "application/octet-stream", "")
@@ -52,6 +52,7 @@ class Infer:
     how: How = "columns"
     quick: Callable[[bytes], Row | None] | None = None
     stages: Stages | None = None
+    together: Together | None = None
 
     def __init__(self, plan: ScorerPlan, engine: Engine) -> None:
         self._layout = Layout(plan)
