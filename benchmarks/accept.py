@@ -17,6 +17,7 @@ MEASUREMENTS = {
     "fraud_handbook": ["fraud_handbook.py"],
     "drift_alarms": ["drift_alarms.py"],
     "decisions": ["decisions.py", "--picture"],
+    "sentiment": ["sentiment.py"],
     "runtimes": ["runtimes.py"],
     "zoo": ["zoo.py"],
     "autoserve": ["-m", "benchmarks.autoserve"],

@@ -15,9 +15,21 @@ from samovar.project import project
 __version__ = "0.1.0"
 
 _HOMES = {
-    "samovar.contracts.declare": ("Answer", "Contract", "Doc", "Entity", "Key", "Log", "MaxLength", "Range", "Response", "Text"),
-    "samovar.project": ("SLO", "CandidateSpec", "Drift", "Gate", "Project", "Quality", "Slice", "Window"),
-    "samovar.errors": ("SamovarError",),
+    "samovar.contracts.declare": (
+        "Answer",
+        "Computed",
+        "Contract",
+        "Doc",
+        "Entity",
+        "Key",
+        "Log",
+        "MaxLength",
+        "Range",
+        "Response",
+        "Text",
+    ),
+    "samovar.project": ("SLO", "CandidateSpec", "Drift", "Gate", "Holdout", "Project", "Quality", "Slice", "Window"),
+    "samovar.errors": ("DataError", "SamovarError"),
     "samovar.pipelines.api": (
         "ingest",
         "train",
@@ -40,6 +52,7 @@ _MODULES = ("kinds",)
 if TYPE_CHECKING:
     from samovar import kinds as kinds
     from samovar.contracts.declare import Answer as Answer
+    from samovar.contracts.declare import Computed as Computed
     from samovar.contracts.declare import Contract as Contract
     from samovar.contracts.declare import Doc as Doc
     from samovar.contracts.declare import Entity as Entity
@@ -49,6 +62,7 @@ if TYPE_CHECKING:
     from samovar.contracts.declare import Range as Range
     from samovar.contracts.declare import Response as Response
     from samovar.contracts.declare import Text as Text
+    from samovar.errors import DataError as DataError
     from samovar.errors import SamovarError as SamovarError
     from samovar.pipelines.api import ab as ab
     from samovar.pipelines.api import drift_inject as drift_inject
@@ -67,6 +81,7 @@ if TYPE_CHECKING:
     from samovar.project import CandidateSpec as CandidateSpec
     from samovar.project import Drift as Drift
     from samovar.project import Gate as Gate
+    from samovar.project import Holdout as Holdout
     from samovar.project import Project as Project
     from samovar.project import Quality as Quality
     from samovar.project import Slice as Slice

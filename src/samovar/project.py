@@ -28,7 +28,16 @@ _SLICED = {
 }
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 
-Metric = Literal["accuracy", "f1_macro", "average_precision", "roc_auc", "neg_log_loss"]
+Metric = Literal[
+    "accuracy",
+    "f1_macro",
+    "average_precision",
+    "roc_auc",
+    "neg_log_loss",
+    "quadratic_kappa",
+    "neg_mean_absolute_error",
+    "adjacent_accuracy",
+]
 """Names of scores, all larger-is-better; definitions are in `samovar.training.metrics`."""
 
 
@@ -141,6 +150,23 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Holdout:
+    """A fixed number of held-out rows, chosen by a hash of some columns.
+
+    Rows of equal content in these columns never lie on both sides: of two, one is held out at most, and the other is left out.
+
+    Attributes:
+        rows: how many.
+        of: columns that are hashed.
+        where: (column, value): only such rows are held out, the others may be learned from; None for all rows.
+    """
+
+    rows: int
+    of: tuple[str, ...]
+    where: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """When a difference from the reference is an alarm: effect and significance and enough rows.
 
@@ -199,7 +225,8 @@ class Project:
         response: what an answer looks like; None gives the default answer of a classifier.
         positive: positive class of a binary target; probabilities and thresholds speak of it.
         time: event-time column; with it, the held-out rows are the latest ones.
-        holdout: share of rows that take no part in training or selection; the gate judges on them.
+        holdout: share of rows that take no part in training or selection; the gate judges on them. Or which rows those are.
+        groups: columns of the source, beyond the contract, whose values never lie on both sides of a split nor of an inner fold.
         label_delay: time until a label is known. With ``time``, rows whose labels were not known when the held-out rows began are
             left out of training, as they would have been then.
         drift: when a difference is an alarm.
@@ -224,7 +251,8 @@ class Project:
     response: ResponseSpec | None = None
     positive: Scalar | None = None
     time: str | None = None
-    holdout: float = 0.3
+    holdout: float | Holdout = 0.3
+    groups: tuple[str, ...] = ()
     label_delay: dt.timedelta = dt.timedelta()
     drift: Drift = Drift()
     slo: SLO = SLO()
@@ -250,8 +278,10 @@ class Project:
             raise ProjectError(
                 f"Project {self.name}: the target {self.target!r} is also a contract field.", remedy="Remove it from the contract."
             )
-        if not 0 < self.holdout < 1:
+        if not isinstance(self.holdout, Holdout) and not 0 < self.holdout < 1:
             raise ProjectError(f"Project {self.name}: holdout must be between 0 and 1.")
+        if isinstance(self.holdout, Holdout) and (self.time or self.groups or self.holdout.rows < 1):
+            raise ProjectError(f"Project {self.name}: a Holdout is of one row or more, and goes with neither time nor groups.")
         self._check_slices()
         if self.label_delay and (self.time is None or self.label_delay < dt.timedelta()):
             raise ProjectError(f"Project {self.name}: label_delay is a positive time, and needs the project's time column.")
@@ -270,6 +300,13 @@ class Project:
                     f"Project {self.name}: column {one.column!r} cannot be parted by {one.by}.",
                     remedy=f"Name a contract field, the target or the time column that is one of: {', '.join(_SLICED[one.by])}.",
                 )
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """Columns that a dataset keeps beyond contract, target and time, because the split needs them."""
+        chosen = [self.holdout.where[0]] if isinstance(self.holdout, Holdout) and self.holdout.where else []
+        known = {self.target, self.time, *(spec.name for spec in self.contract.fields)}
+        return tuple(name for name in dict.fromkeys([*self.groups, *chosen]) if name not in known)
 
     def with_source(self, source: Source) -> Project:
         """Return the same project fed by another source."""
@@ -315,6 +352,7 @@ __all__ = [
     "CandidateSpec",
     "Drift",
     "Gate",
+    "Holdout",
     "Metric",
     "ModelContract",
     "Project",

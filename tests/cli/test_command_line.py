@@ -135,7 +135,15 @@ def test_what_libraries_print_never_reaches_the_document(samovar):
     (samovar.folder / "samovar.toml").write_text('[projects]\nloud = "loud.py:loud"\n')
     (samovar.folder / "loud.py").write_text("import os\nprint('noise')\nos.write(1, b'more noise')\nloud = 1\n")
     ended = samovar("projects", "--json")
-    assert [row["name"] for row in json.loads(ended.stdout)["projects"]] == ["fraud", "fraud_handbook", "iris", "loud", "wine"]
+    assert [row["name"] for row in json.loads(ended.stdout)["projects"]] == [
+        "fraud",
+        "fraud_handbook",
+        "iris",
+        "loud",
+        "sentiment",
+        "sentiment_stars",
+        "wine",
+    ]
     assert "noise" in ended.stderr
 
 

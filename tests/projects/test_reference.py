@@ -109,7 +109,9 @@ def test_the_fraud_answer_has_the_promised_fields():
     ]
 
 
-@pytest.mark.parametrize("name", ["iris", "wine", "fraud", "fraud_world", "fraud_handbook", "handbook_world", "handbook_windows"])
+@pytest.mark.parametrize(
+    "name", ["iris", "wine", "fraud", "fraud_world", "fraud_handbook", "handbook_world", "handbook_windows", "reviews", "sentiment"]
+)
 def test_the_reference_projects_use_nothing_a_user_could_not(name):
     """They are the examples people copy: `import samovar as sv`, and nothing from inside."""
     tree = ast.parse(Path(importlib.import_module(f"samovar.projects.{name}").__file__).read_text())

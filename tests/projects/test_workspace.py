@@ -51,7 +51,7 @@ def test_its_functions_can_be_imported_by_name_in_the_processes_that_train(folde
 
 def test_the_reference_projects_are_there_without_any_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert set(workspace.projects()) == {"fraud", "fraud_handbook", "iris", "wine"}
+    assert set(workspace.projects()) == {"fraud", "fraud_handbook", "iris", "sentiment", "sentiment_stars", "wine"}
 
 
 def test_the_users_file_wins_over_an_installed_package(folder):

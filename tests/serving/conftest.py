@@ -214,6 +214,22 @@ def serve():
 
 
 @pytest.fixture(scope="module")
+def serve_all_along():
+    """Return a function that serves a plan until the module's tests are done; gives a client."""
+    with contextlib.ExitStack() as stack:
+
+        def run(plan, **options):
+            listener = listening()
+            port = listener.getsockname()[1]
+            server, thread = start(plan, listener, **options)
+            client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
+            stack.callback(Endpoint(server, thread, client, port).leave)
+            return stack.enter_context(client)
+
+        yield run
+
+
+@pytest.fixture(scope="module")
 def payments_endpoint(plans):
     """One endpoint for a module's tests that only ask."""
     listener = listening()

@@ -151,3 +151,24 @@ class TestOutcomes:
         with pytest.raises(Exception, match="does not know") as failure:
             class_indices(["secret"], ("a", "b"))
         assert "secret" not in str(failure.value)
+
+
+def test_ordinal_scores_are_scikit_learns_and_resample_as_rows_do():
+    random = np.random.default_rng(5)
+    truth, probabilities = random.integers(0, 5, 400), random.dirichlet(np.ones(5), 400)
+    probabilities[np.arange(400), truth] += 0.3
+    outcome = Outcome(truth, probabilities / probabilities.sum(axis=1, keepdims=True), ordinal=True)
+    said = outcome.predicted
+    assert metrics.value("quadratic_kappa", outcome) == pytest.approx(reference.cohen_kappa_score(truth, said, weights="quadratic"))
+    assert metrics.value("neg_mean_absolute_error", outcome) == pytest.approx(-np.abs(said - truth).mean())
+    assert metrics.value("adjacent_accuracy", outcome) == pytest.approx((np.abs(said - truth) <= 1).mean())
+    counts = random.integers(0, 3, 400)
+    again = Outcome(np.repeat(truth, counts), np.repeat(outcome.probabilities, counts, axis=0))
+    for name in metrics.ORDINAL:
+        assert metrics.SCORES[name](outcome, counts[None].astype(float))[0] == pytest.approx(metrics.value(name, again))
+
+
+def test_ordinal_scores_are_for_scales_only():
+    truth, probabilities = np.array([0, 1, 2]), np.eye(3)
+    assert metrics.ORDINAL.isdisjoint(metrics.applicable(Outcome(truth, probabilities)))
+    assert set(metrics.applicable(Outcome(truth, probabilities, ordinal=True))) >= metrics.ORDINAL

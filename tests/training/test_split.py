@@ -118,3 +118,46 @@ def test_a_label_that_comes_late_is_not_learned_from_before_it_is_known():
 def test_a_delay_needs_a_time():
     with pytest.raises(ProjectError, match="label_delay"):
         project(label_delay=dt.timedelta(days=1))
+
+
+def test_no_group_is_on_both_sides_and_what_was_dropped_is_said():
+    random = np.random.default_rng(3)
+    frame = rows(900).with_columns(
+        reviewer=pl.Series(random.integers(0, 300, 900)).cast(pl.String),
+        product=pl.Series(random.integers(0, 200, 900)).cast(pl.String),
+    )
+    for options in ({}, {"time": "at"}):
+        parts = split(frame, project(groups=("reviewer", "product"), **options), seed=1)
+        for name in ("reviewer", "product"):
+            assert set(parts.train[name]).isdisjoint(parts.held_out[name])
+        assert parts.dropped == frame.height - parts.train.height - parts.held_out.height > 0
+        assert min(parts.train.height, parts.held_out.height) > 50
+        if options:
+            assert parts.train["at"].max() < parts.held_out["at"].min()
+
+
+def test_groups_that_hang_together_little_lose_no_row():
+    frame = rows(300).with_columns(reviewer=pl.Series(np.arange(300) // 3).cast(pl.String), product=None)
+    parts = split(frame, project(groups=("reviewer", "product")), seed=1)
+    assert parts.dropped == 0
+    assert parts.how == "hash of blocks"
+    assert set(parts.train["reviewer"]).isdisjoint(parts.held_out["reviewer"])
+    assert 0.2 < parts.held_out.height / 300 <= 0.3
+
+
+def test_a_rule_holds_out_that_many_rows_of_one_kind_and_no_equal_ones_elsewhere():
+    frame = rows(300).with_columns(kind=pl.Series(["a", "b", None]).sample(300, with_replacement=True, seed=1))
+    frame = pl.concat([frame, frame.head(40)])
+    rule = sv.Holdout(60, of=("x",), where=("kind", "a"))
+    parts = split(frame, project(holdout=rule), seed=1)
+    assert parts.held_out.height == 60
+    assert set(parts.held_out["kind"]) == {"a"}
+    assert parts.held_out["x"].n_unique() == 60
+    assert set(parts.train["x"]).isdisjoint(parts.held_out["x"])
+    assert parts.dropped == frame.height - 60 - parts.train.height > 0
+    assert parts.train["kind"].n_unique() == 3
+    assert (
+        split(frame.sample(fraction=1.0, shuffle=True, seed=2), project(holdout=rule), seed=9)
+        .held_out.sort("x")
+        .equals(parts.held_out.sort("x"))
+    )

@@ -7,11 +7,12 @@ is a number, 12.5 is no integer). A cell that does not fit rejects its row; a re
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from samovar import texts
 from samovar.contracts.words import expected
 from samovar.errors import DataError
 
@@ -52,10 +53,12 @@ class Checked:
     Attributes:
         accepted: rows that fit: the contract's fields, the target and the time, in this order, in the types of ``DTYPES``.
         rejected: one entry per cell that does not fit, by row, then by column.
+        mismatches: computed field -> rows in which the source said something else than the texts; their values are replaced.
     """
 
     accepted: pl.DataFrame
     rejected: tuple[Rejection, ...]
+    mismatches: dict[str, int] = field(default_factory=dict)
 
     @property
     def bad_rows(self) -> int:
@@ -71,45 +74,63 @@ class _Column:
     refused: dict[str, pl.Series]  # reason -> boolean mask
 
 
-def check(
+def check(  # noqa: PLR0913 - the roles that a column can have
     frame: pl.DataFrame,
     contract: ContractSpec,
     *,
     target: str | None,
     time: str | None = None,
     classes: Sequence[Scalar] | None = None,
+    carried: Sequence[str] = (),
 ) -> Checked:
     """Sort the rows of ``frame`` into those that fit the contract and those that do not.
 
     Args:
-        frame: rows as a source gave them; columns beyond contract, target and time are left out.
+        frame: rows as a source gave them; columns beyond contract, target, time and ``carried`` are left out.
         contract: what a row must look like.
         target: label column; a row without a label is rejected. None for rows that have none.
         time: event-time column, if the project names one.
         classes: labels that are allowed; None leaves the set open.
+        carried: further columns to keep, as text; null is allowed in them.
 
     Raises:
         DataError: a column is missing from the whole frame.
     """
-    _require_columns(frame, contract, target, time)
+    _require_columns(frame, contract, target, time, carried)
     names = {field.name for field in contract.fields}
     columns = {field.name: _checked_column(frame, field) for field in contract.fields}
     if target is not None:
         columns[target] = _labels(frame[target], classes)
     if time is not None and time not in names:
         columns[time] = _times(frame[time], time)
+    columns |= {name: _Column(cast(frame[name], "str"), {}) for name in carried}
     accepted = pl.DataFrame([column.values.alias(name) for name, column in columns.items()])
     rejected = _rejections(columns)
     if rejected:
         bad = pl.Series(sorted({rejection.row_index for rejection in rejected}), dtype=pl.UInt32)
         accepted = accepted.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(bad.implode()))
-    return Checked(accepted, rejected)
+    accepted, mismatches = _computed(accepted, contract)
+    return Checked(accepted, rejected, mismatches)
 
 
-def _require_columns(frame: pl.DataFrame, contract: ContractSpec, target: str | None, time: str | None) -> None:
+def _computed(frame: pl.DataFrame, contract: ContractSpec) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Let the computed fields be what their texts say, and count the rows that said otherwise."""
+    mismatches: dict[str, int] = {}
+    for one in contract.computed:
+        rows = zip(*(frame[name].to_list() for name in one.of), strict=True)
+        values = [texts.number(one.computed, row) for row in rows]
+        odd = sum(not texts.agrees(sent, value) for sent, value in zip(frame[one.name].to_list(), values, strict=True))
+        mismatches |= {one.name: odd} if odd else {}
+        frame = frame.with_columns(pl.Series(one.name, values, dtype=pl.Float64))
+    return frame, mismatches
+
+
+def _require_columns(
+    frame: pl.DataFrame, contract: ContractSpec, target: str | None, time: str | None, carried: Sequence[str]
+) -> None:
     """A field that may be left out of a request may be left out of a frame too."""
     needed = [field.name for field in contract.fields if field.required]
-    needed += [name for name in (target, time) if name is not None]
+    needed += [name for name in (target, time, *carried) if name is not None]
     missing = [name for name in needed if name not in frame.columns]
     if not missing:
         return

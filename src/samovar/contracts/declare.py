@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, 
 
 from samovar.contracts.spec import AnswerField, AnswerSource, ContractSpec, Dtype, FieldSpec, LogPolicy, ResponseSpec
 from samovar.errors import ContractError
+from samovar.texts import NUMBERS
 
 T = TypeVar("T")
 
@@ -73,6 +74,17 @@ class Doc:
 
 
 @dataclass(frozen=True, slots=True)
+class Computed:
+    """A number that Samovar computes from text fields, by a name of ``samovar.texts.NUMBERS``.
+
+    A request may leave it out, or send it; the computed one counts, and a difference is counted, never refused.
+    """
+
+    number: str
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Where an answer field comes from; see ``AnswerSource``."""
 
@@ -97,6 +109,7 @@ class Contract:
             raise ContractError(
                 f"Contract {cls.__name__} has no features.", remedy="Annotate at least one field that is not the key."
             )
+        _check_computed(cls, fields)
         cls.spec = ContractSpec(name=cls.__name__, fields=fields, description=_first_line(cls))
 
 
@@ -152,6 +165,15 @@ def _dtype(owner: type, name: str, bare: Any) -> tuple[Dtype, tuple[Any, ...] | 
 def _field(cls: type, name: str, hint: Any) -> FieldSpec:
     bare, marks, nullable = _unwrap(hint)
     dtype, choices = _dtype(cls, name, bare)
+    options = _options(f"{cls.__name__}.{name}", dtype, marks)
+    if hasattr(cls, name) and getattr(cls, name) is not None:
+        raise ContractError(f"{cls.__name__}.{name}: the only default a contract knows is None (the field may be left out).")
+    required = not hasattr(cls, name) and "computed" not in options
+    return FieldSpec(name=name, dtype=dtype, nullable=nullable, required=required, choices=choices, **options)
+
+
+def _options(where: str, dtype: Dtype, marks: list[Any]) -> dict[str, Any]:
+    """Return what a field's annotations say of it."""
     options: dict[str, Any] = {}
     for mark in marks:
         match mark:
@@ -161,19 +183,35 @@ def _field(cls: type, name: str, hint: Any) -> FieldSpec:
                 options["role"] = "text"
             case Range(ge, le, gt, lt):
                 if dtype not in ("int", "float"):
-                    raise ContractError(f"{cls.__name__}.{name}: Range goes with int or float.")
+                    raise ContractError(f"{where}: Range goes with int or float.")
                 options |= {"ge": ge, "le": le, "gt": gt, "lt": lt}
             case MaxLength(value):
                 options["max_length"] = value
             case Log(policy):
                 options["log"] = policy
+            case Computed(number, of):
+                options |= {"computed": number, "of": tuple(of)}
             case Doc(text):
                 options["description"] = text
             case _:
-                raise ContractError(f"{cls.__name__}.{name}: unknown annotation {type(mark).__name__}.")
-    if hasattr(cls, name) and getattr(cls, name) is not None:
-        raise ContractError(f"{cls.__name__}.{name}: the only default a contract knows is None (the field may be left out).")
-    return FieldSpec(name=name, dtype=dtype, nullable=nullable, required=not hasattr(cls, name), choices=choices, **options)
+                raise ContractError(f"{where}: unknown annotation {type(mark).__name__}.")
+    return options
+
+
+def _check_computed(cls: type, fields: tuple[FieldSpec, ...]) -> None:
+    texts = {field.name for field in fields if field.dtype == "str" and field.role != "key"}
+    for field in fields:
+        if not field.computed:
+            continue
+        if field.dtype != "float" or any(bound is not None for bound in (field.ge, field.le, field.gt, field.lt)):
+            raise ContractError(f"{cls.__name__}.{field.name}: a computed field is a float without a Range.")
+        if field.computed not in NUMBERS:
+            raise ContractError(
+                f"{cls.__name__}.{field.name}: nothing called {field.computed!r} can be computed.",
+                remedy=f"Known: {', '.join(NUMBERS)}.",
+            )
+        if not field.of or not texts.issuperset(field.of):
+            raise ContractError(f"{cls.__name__}.{field.name}: Computed needs text fields of this contract to compute it of.")
 
 
 def _answer(cls: type, name: str, hint: Any) -> AnswerField:

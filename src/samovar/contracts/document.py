@@ -95,9 +95,8 @@ def field_schema(field: FieldSpec) -> dict[str, Any]:
         schema["maxLength"] = field.max_length
     if field.may_be_null:
         schema["type"] = [schema["type"], "null"]
-    if field.description:
-        schema["description"] = field.description
-    return schema
+    words = field.description or (f"Computed from {' and '.join(field.of)}; may be left out." if field.computed else "")
+    return {**schema, "description": words} if words else schema
 
 
 def answer_schema(field: AnswerField) -> dict[str, Any]:

@@ -40,6 +40,9 @@ class FieldSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         log: what the prediction log stores of it.
         description: one line for people, shown in schemas.
         entity: whether the key names who or what a row is about, so that many rows share it; a transaction id does not.
+        computed: name of the number (in `samovar.texts.NUMBERS`) that the field is; empty for a field that is given. What a
+            request or a source says of a computed field is replaced by what the texts say.
+        of: the text fields that it is computed from.
     """
 
     name: str
@@ -56,6 +59,8 @@ class FieldSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     log: LogPolicy = "keep"
     description: str = ""
     entity: bool = False
+    computed: str = ""
+    of: tuple[str, ...] = ()
 
     @property
     def may_be_null(self) -> bool:
@@ -79,6 +84,11 @@ class ContractSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     def features(self) -> tuple[FieldSpec, ...]:
         """The fields that the model sees, in order."""
         return tuple(field for field in self.fields if field.role != "key")
+
+    @property
+    def computed(self) -> tuple[FieldSpec, ...]:
+        """The fields that Samovar computes itself, in order."""
+        return tuple(field for field in self.fields if field.computed)
 
     def field(self, name: str) -> FieldSpec:
         """Return the field called ``name``; raises KeyError if there is none."""

@@ -19,8 +19,8 @@ from samovar.registry import model_folder, runs
 from samovar.training import card, fanout, plots, table, threshold
 from samovar.training.evaluation import Evaluation, evaluate
 from samovar.training.job import Failed, Job, Trained
-from samovar.training.outcomes import Outcome, class_indices
-from samovar.training.split import split
+from samovar.training.outcomes import Outcome, are_ordinal, class_indices
+from samovar.training.split import group_codes, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ class Study:
         positive = self.job.positive
         limit = threshold.choose(self.project.threshold, trained.out_of_fold) if positive is not None else 0.5
         truth = class_indices(self.parts.held_out[self.project.target].to_list(), self.classes)
-        return Outcome(truth, trained.held_out, positive, limit)
+        return Outcome(truth, trained.held_out, positive, limit, are_ordinal(self.classes))
 
     def judge(self, trained: Trained, baseline: Trained | None) -> Judged:
         """Judge a candidate, and compare it with a plain logistic regression."""
@@ -84,7 +84,7 @@ class Study:
             baseline=self.outcome(baseline) if baseline else None,
         )
         where: dict[str, Any] = {"project": self.project.name, "dataset": self.dataset.digest}
-        where |= {"split": self.parts.how, "train_rows": self.parts.train.height}
+        where |= {"split": self.parts.how, "train_rows": self.parts.train.height, "dropped_rows": self.parts.dropped}
         return Judged(trained, Evaluation(found.outcome, where | found.document))
 
 
@@ -107,6 +107,7 @@ def prepare(ctx: Context, project: Project, data: Dataset, key: str) -> Study:
         seed=seed,
         study=f"samovar-{project.name}-{key[:12]}",
         storage=ctx.settings.optuna_storage,
+        groups=group_codes(parts.train, project),
     )
     return Study(project, data, parts, classes, job)
 

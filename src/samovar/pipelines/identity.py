@@ -41,6 +41,7 @@ def settings_digest(project: Project, settings: Settings) -> str:
             "candidates": [_candidate(spec) for spec in project.candidates],
             "contract": project.contract,
             "gate": project.gate,
+            "groups": project.groups,
             "holdout": project.holdout,
             "label_delay": project.label_delay,
             "metric": project.metric,
@@ -86,7 +87,8 @@ def code_digest(project: Project) -> str:
 def _own_code() -> str:
     root = Path(samovar.__file__).parent
     total = hashlib.sha256(samovar.__version__.encode())
-    for path in sorted(path for part in _OWN_PARTS for path in (root / part).rglob("*.py")):
+    parts = [path for part in _OWN_PARTS for path in (root / part).rglob("*.py")]
+    for path in sorted([*parts, root / "texts.py", root / "transformers.py"]):
         total.update(path.read_bytes())
     return total.hexdigest()
 

@@ -58,7 +58,7 @@ def ingest(ctx: Context, project: Project, window: Window | None = None) -> dict
 
 
 def _check(project: Project, raw: pl.DataFrame) -> Checked:
-    return check(raw, project.contract, target=project.target, time=project.time)
+    return check(raw, project.contract, target=project.target, time=project.time, carried=project.carried)
 
 
 def _read(project: Project, window: Window) -> pl.DataFrame:
@@ -83,7 +83,7 @@ def _read(project: Project, window: Window) -> pl.DataFrame:
 
 def _rules(project: Project) -> str:
     """Return the digest of what decides how rows are checked; a new metric or candidate does not ask for new data."""
-    return steps.digest_of([project.contract, project.target, project.time, project.quality, project.drift.psi])
+    return steps.digest_of([project.contract, project.target, project.time, project.carried, project.quality, project.drift.psi])
 
 
 def _store(ctx: Context, project: Project, raw: pl.DataFrame, batch: str) -> dict[str, Any]:

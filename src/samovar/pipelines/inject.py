@@ -105,7 +105,7 @@ def _drifted(frame: pl.DataFrame, project: Project, kind: str, strength: float, 
         )
     rng = np.random.default_rng(seed)
     changed = frame.with_columns(_CHANGE[kind](frame[field.name], field, strength, rng) for field in affected)
-    checked = check(changed, project.contract, target=project.target, time=project.time)
+    checked = check(changed, project.contract, target=project.target, time=project.time, carried=project.carried)
     if checked.rejected:  # only a contract that the clipping below does not know could bring us here
         raise DataError(f"A {kind} of this strength breaks the contract of project {project.name}.", remedy="Use a smaller one.")
     return checked.accepted

@@ -91,6 +91,8 @@ _ESTIMATORS: dict[str, str] = {
     "sklearn.random_projection": "GaussianRandomProjection SparseRandomProjection",
     "sklearn.svm._classes": "LinearSVC LinearSVR NuSVC NuSVR OneClassSVM SVC SVR",
     "sklearn.tree._classes": "DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier ExtraTreeRegressor",
+    # Our own: names and numbers.
+    "samovar.transformers": "LogCountRatio ReadTexts",
     # Parts of fitted gradient boosting: losses and links hold numbers only.
     "sklearn._loss.link": "HalfLogitLink IdentityLink Interval LogLink LogitLink MultinomialLogit",
     "sklearn._loss.loss": (

@@ -32,7 +32,8 @@ def name(environment: str = "") -> str:
 def _sources() -> str:
     root = Path(samovar.__file__).parent
     sources = hashlib.sha256()
-    for path in sorted(path for part in ("scoring", "contracts") for path in (root / part).rglob("*.py")):
+    folders = [path for part in ("scoring", "contracts") for path in (root / part).rglob("*.py")]
+    for path in sorted([*folders, root / "texts.py", root / "transformers.py"]):
         sources.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
     return sources.hexdigest()
 

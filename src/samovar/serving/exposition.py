@@ -33,6 +33,7 @@ FAMILIES = {
     "samovar_spool_bytes": ("gauge", "Bytes of the prediction log that are not shipped yet.", ()),
     "samovar_spool_written_bytes_total": ("counter", "Bytes written to the prediction log.", ()),
     "samovar_spool_dropped_total": ("counter", "Answered requests that are missing in the prediction log.", ()),
+    "samovar_computed_mismatch_total": ("counter", "Numbers that were sent and are not what their texts say.", ()),
     "samovar_exactness_ties": ("gauge", "Rows of the exactness check at which the model is undecided between two labels.", ()),
     "samovar_traffic_rows_total": ("counter", "Rows of a split, by the version that answered.", ()),
     "samovar_traffic_fallback_total": ("counter", "Rows that the champion answered in another version's place.", ()),

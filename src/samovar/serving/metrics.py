@@ -109,10 +109,18 @@ class Metrics:
             what it is) only by ``samovar_engine``, and ``ties`` (a number) is a series of its own.
         kinds: label values of ``samovar_errors_total``.
         folder: where the endpoint's workers add up their numbers; empty counts for this process alone.
+        computed: names of the contract's computed fields.
     """
 
-    def __init__(
-        self, common: Mapping[str, str], routes: Iterable[str], info: Mapping[str, str], kinds: Iterable[str], folder: str = ""
+    def __init__(  # noqa: PLR0913 - what an endpoint counts differs in these
+        self,
+        common: Mapping[str, str],
+        routes: Iterable[str],
+        info: Mapping[str, str],
+        kinds: Iterable[str],
+        folder: str = "",
+        *,
+        computed: Iterable[str] = (),
     ) -> None:
         own = (*common.items(), ("version", info.get("version", "")))
         routes, kinds = (*dict.fromkeys(routes), OTHER), tuple(kinds)
@@ -127,6 +135,7 @@ class Metrics:
         engine = {**dict(own), "engine": info.get("engine", ""), "reason": info.get("notes", "")[:_LONGEST]}
         facts = [blocks.add("model_info", tuple(model.items())), blocks.add("samovar_engine", tuple(engine.items()))]
         ties = blocks.add("samovar_exactness_ties", own)
+        mismatches = {name: blocks.add("samovar_computed_mismatch_total", (*own, ("field", name))) for name in computed}
         self.model = common.get("model", "")
         self._folder = folder
         self._more: list[Numbers] = []
@@ -137,6 +146,7 @@ class Metrics:
         self.spool = SpoolCounts(
             Cell(numbers, waiting), Cell(numbers, written), {why: Cell(numbers, at) for why, at in dropped.items()}
         )
+        self.mismatches = {name: Cell(numbers, place) for name, place in mismatches.items()}
         self._rows, self._rows_sum = rows, rows + len(ROWS) + 1
         for place in facts:
             numbers[place] = 1.0

@@ -28,7 +28,7 @@ from samovar.serving.connection import Connection
 from samovar.serving.desk import Desk
 from samovar.serving.front import Front
 from samovar.serving.metrics import Metrics
-from samovar.serving.routes import routes
+from samovar.serving.routes import completed, routes
 from samovar.serving.spool.opening import open_spool
 from samovar.serving.traffic.neighbours import Neighbours
 from samovar.serving.traffic.policy import NOTHING
@@ -85,7 +85,10 @@ class EndpointServer:
             "ties": str(self._plan.ties),
         }
         common = {"model": self._config.model, "alias": self._config.alias}
-        metrics = Metrics(common, (route.name for route in scoring), info, errors.KINDS, self._config.metrics_dir)
+        computed = [field.name for field in self._plan.contract.contract.computed]
+        names = (route.name for route in scoring)
+        metrics = Metrics(common, names, info, errors.KINDS, self._config.metrics_dir, computed=computed)
+        scoring = completed(scoring, self._plan, metrics.mismatches)
         self._desk = Desk(engine, scoring, self._config, metrics, open_spool(self._plan, self._config, metrics))
         self._neighbours = Neighbours(self._plan, engine, self._desk, self._config, metrics)
 

@@ -1,8 +1,10 @@
 """Candidate specs into scikit-learn pipelines over a frame of the contract's features.
 
 Preparation is part of the model, so that training and serving cannot differ: numbers are imputed and scaled, categories one-hot
-encoded (an unknown one is all zeros), text becomes TF-IDF. Timestamps are left out: a raw time is nothing a model can carry into
-the future. Every type used here can be stored by skops and is on Samovar's own allow-list of types that run no code.
+encoded (an unknown one is all zeros), numbers of texts computed. For a linear model a text is which of its phrases of one to three
+words it has, each weighed by how one-sided it is; for the others TF-IDF of words and of characters, and its main directions.
+Timestamps are left out: a raw time is nothing a model can carry into the future. Every type used here can be stored by skops and is
+on Samovar's own allow-list of types that run no code.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from samovar.encoders import memory
 from samovar.encoders.finetuned import FineTunedClassifier
 from samovar.encoders.minilm import MiniLMEncoder
 from samovar.errors import ProjectError
+from samovar.transformers import LogCountRatio, ReadTexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,8 +33,12 @@ if TYPE_CHECKING:
     from samovar.contracts.spec import ContractSpec, FieldSpec
     from samovar.project import CandidateSpec
 
-_WORDS = 5000  # vocabulary of one text field
-_TOPICS = 32  # dense dimensions of one text field, for models that take no sparse matrix
+_PHRASES = 100_000  # phrases of one text field that a linear model knows
+_WORDS = 20_000  # words and pairs of one text field that are reduced to topics
+_PIECES = 20_000  # pieces of words, likewise
+_TOPICS = 64  # dense dimensions of one text field, for models that take no sparse matrix
+_TEXT_C = 10.0  # rows of phrases have length 1, so their coefficients are large; chosen on training rows of film reviews
+_EVERY_WORD = r"(?u)\b\w+\b"  # "I" and "a" too, which phrases need
 _CATEGORIES = 100  # a category beyond the most frequent ones counts as rare
 
 
@@ -50,11 +57,21 @@ def build(spec: CandidateSpec, contract: ContractSpec, params: Mapping[str, Any]
     except KeyError:
         raise ProjectError(f"Candidate kind {spec.kind!r} is unknown.", remedy=f"Known: {', '.join(_ESTIMATORS)}.") from None
     params, encoder = _encoder(spec, contract, dict(params))
+    sparse = spec.kind == "logreg"
+    defaults = {"C": _TEXT_C} if sparse and read(contract) is not None else {}
     try:
-        estimator = make(seed, params)
+        estimator = make(seed, defaults | params)
     except TypeError as error:
         raise ProjectError(f"Candidate {spec.name}: {error}.") from None
-    return Pipeline([("prepare", prepare(contract, dense=spec.kind != "logreg", encoder=encoder)), ("model", estimator)])
+    steps = [("prepare", prepare(contract, dense=not sparse, encoder=encoder)), ("model", estimator)]
+    return Pipeline([("read", reading), *steps] if (reading := read(contract)) is not None else steps)
+
+
+def read(contract: ContractSpec) -> ReadTexts | None:
+    """Return the step that fills texts and computes the fields that are computed; None for a contract without either."""
+    columns = tuple(field.name for field in contract.features if field.role == "text")
+    numbers = tuple((field.name, field.computed, field.of) for field in contract.computed)
+    return ReadTexts(columns, numbers) if columns or numbers else None
 
 
 def prepare(contract: ContractSpec, *, dense: bool, encoder: Any = None) -> ColumnTransformer:
@@ -69,11 +86,13 @@ def prepare(contract: ContractSpec, *, dense: bool, encoder: Any = None) -> Colu
     if numbers := [field.name for field in contract.features if _is_number(field)]:
         steps.append(("numbers", Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler())]), numbers))
     if categories := [field.name for field in contract.features if _is_category(field)]:
-        encoder = OneHotEncoder(handle_unknown="ignore", max_categories=_CATEGORIES, sparse_output=False)
-        steps.append(("categories", encoder, categories))
-    steps += [
-        (f"text_{field.name}", encoder or _text(dense=dense), field.name) for field in contract.features if field.role == "text"
-    ]
+        one_hot = OneHotEncoder(handle_unknown="ignore", max_categories=_CATEGORIES, sparse_output=False)
+        steps.append(("categories", one_hot, categories))
+    texts = [field.name for field in contract.features if field.role == "text"]
+    if texts and dense and encoder is None:
+        steps.append(("texts", _topics(texts), texts))
+    else:
+        steps += [(f"text_{name}", encoder or _phrases(), name) for name in texts]
     return ColumnTransformer(steps, remainder="drop")
 
 
@@ -109,9 +128,23 @@ def _is_number(field: FieldSpec) -> bool:
     return field.dtype in ("int", "float", "bool") and not _is_category(field)
 
 
-def _text(*, dense: bool) -> Any:
-    words = TfidfVectorizer(max_features=_WORDS, sublinear_tf=True, min_df=2)
-    return Pipeline([("words", words), ("topics", TruncatedSVD(_TOPICS, random_state=0))]) if dense else words
+def _phrases() -> Pipeline:
+    """Features of Wang and Manning (2012) for a linear model."""
+    phrases = TfidfVectorizer(
+        binary=True, use_idf=False, ngram_range=(1, 3), token_pattern=_EVERY_WORD, min_df=2, max_features=_PHRASES
+    )
+    return Pipeline([("phrases", phrases), ("weights", LogCountRatio())])
+
+
+def _topics(names: list[str]) -> Pipeline:
+    """Latent semantic analysis (Deerwester et al., 1990) of several text fields at once, one of which may say little."""
+    steps: list[tuple[str, Any, Any]] = []
+    for name in names:
+        words = TfidfVectorizer(max_features=_WORDS, ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+        pieces = TfidfVectorizer(analyzer="char_wb", max_features=_PIECES, ngram_range=(3, 4), sublinear_tf=True, min_df=2)
+        steps += [(f"words_{name}", words, name), (f"pieces_{name}", pieces, name)]
+    terms = ColumnTransformer(steps, sparse_threshold=1.0)
+    return Pipeline([("terms", terms), ("topics", TruncatedSVD(_TOPICS, random_state=0))])
 
 
 def _logreg(seed: int, params: dict[str, Any]) -> Any:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from samovar import encoders
-from samovar.training import builders, calibration, canonical
+from samovar.training import builders, calibration, canonical, groups
 from samovar.training.job import Job, Progress, Trained
 from samovar.training.metrics import value
 from samovar.training.outcomes import Outcome, class_indices
@@ -43,7 +43,7 @@ class Candidate:
         self._report = report
         self._rows = pd.DataFrame(dict(job.train))
         self._truth = class_indices(job.labels.tolist(), job.classes)
-        self._folds = list(_folds(job).split(self._rows, self._truth))
+        self._folds = _folds(job, self._truth)
         self._total = (spec.trials if space_of(spec) else 0) + 2
 
     def train(self) -> Trained:
@@ -125,13 +125,21 @@ class Candidate:
         self._report(Progress(self._spec.name, done, self._total, best))
 
 
-def _folds(job: Job) -> StratifiedKFold:
-    """Folds of training rows: spans of time where there is time.
+def _folds(job: Job, truth: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Folds of training rows: spans of time where there is time, else whole blocks of groups where there are groups.
+
+    Rows that share a group with a fold are not learned from for it.
 
     Rows of one episode lie side by side; a shuffle would put some of them into either part, and out-of-fold figures, thresholds
     and calibration would be those of a model that has seen the answers.
     """
-    return StratifiedKFold(_FOLDS) if job.timed else StratifiedKFold(_FOLDS, shuffle=True, random_state=job.seed)
+    how = {} if job.timed else {"shuffle": True, "random_state": job.seed}
+    if job.groups is None:
+        return list(StratifiedKFold(_FOLDS, **how).split(truth, truth))
+    blocks = None if job.timed else groups.blocks(job.groups)[0]
+    kind = StratifiedKFold if job.timed else StratifiedGroupKFold
+    folds = kind(_FOLDS, **how).split(truth, truth, blocks)
+    return [(groups.apart(job.groups, others, fold), fold) for others, fold in folds]
 
 
 def _probabilities(estimator: Any, rows: pd.DataFrame) -> np.ndarray:

@@ -12,6 +12,7 @@ import zipfile
 from typing import Any
 
 import skops.io
+from sklearn.base import BaseEstimator
 
 from samovar.errors import ModelError
 
@@ -24,6 +25,7 @@ def dumps(estimator: Any) -> bytes:
     Raises:
         ModelError: skops cannot store it (a function defined inside another one, a lambda, an open handle).
     """
+    _lighten(estimator)
     try:
         data = canonical(skops.io.dumps(estimator))
         skops.io.loads(data, trusted=untrusted_types(data))
@@ -33,6 +35,20 @@ def dumps(estimator: Any) -> bytes:
             remedy="Use classes and functions defined at the top level of an installed module.",
         ) from error
     return data
+
+
+def _lighten(part: Any) -> None:
+    """Let the vocabularies of fitted vectorizers hold builtin integers: skops would write an array file for each number."""
+    if isinstance(part, list | tuple):
+        for item in part:
+            _lighten(item)
+    if not isinstance(part, BaseEstimator):
+        return
+    for name, value in vars(part).items():
+        if name == "vocabulary_" and isinstance(value, dict):
+            part.vocabulary_ = {term: int(position) for term, position in value.items()}
+        else:
+            _lighten(value)
 
 
 def untrusted_types(data: bytes) -> list[str]:

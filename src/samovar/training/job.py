@@ -32,6 +32,7 @@ class Job:
         seed: of everything random.
         study: prefix of Optuna study names.
         storage: Optuna storage URL, None is memory.
+        groups: codes (n, k) of the training rows' groups, see `samovar.training.groups`; None where there are none.
     """
 
     contract: ContractSpec
@@ -46,6 +47,7 @@ class Job:
     seed: int
     study: str = ""
     storage: str | None = None
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 Every function takes weights of shape (rounds, n) and gives (rounds,) values. With weights of one each they equal scikit-learn's
 ``accuracy_score``, ``f1_score(average="macro")``, ``average_precision_score``, ``roc_auc_score`` (one against the rest, macro, for
-more than two classes), ``-log_loss`` and ``brier_score_loss``. A resample without any positive row gives NaN where the score is
-undefined.
+more than two classes), ``-log_loss``, ``cohen_kappa_score(weights="quadratic")`` and ``brier_score_loss``. A resample without any
+positive row gives NaN where the score is undefined.
 """
 
 from __future__ import annotations
@@ -60,6 +60,24 @@ def neg_log_loss(outcome: Outcome, weights: np.ndarray) -> np.ndarray:
     return _mean(np.log(np.clip(given, _SMALLEST, 1.0)), weights)
 
 
+def quadratic_kappa(outcome: Outcome, weights: np.ndarray) -> np.ndarray:
+    """Cohen's kappa with squared distances (Cohen, 1968): 1 is perfect, 0 what chance gives. For classes that have an order."""
+    said, true = outcome.predicted.astype(float), outcome.truth.astype(float)
+    squares, rows = weights @ (said**2 + true**2), weights.sum(axis=1)
+    by_chance = squares - 2 * (weights @ said) * (weights @ true) / rows
+    return np.asarray(1 - _divide(weights @ (said - true) ** 2, by_chance))
+
+
+def neg_mean_absolute_error(outcome: Outcome, weights: np.ndarray) -> np.ndarray:
+    """Mean distance of the predicted from the true class, in classes, negated. For classes that have an order."""
+    return -_mean(np.abs(outcome.predicted - outcome.truth), weights)
+
+
+def adjacent_accuracy(outcome: Outcome, weights: np.ndarray) -> np.ndarray:
+    """Share of rows whose predicted class is the true one or next to it. For classes that have an order."""
+    return _mean(np.abs(outcome.predicted - outcome.truth) <= 1, weights)
+
+
 def brier(outcome: Outcome, weights: np.ndarray) -> np.ndarray:
     """Mean squared error of the probabilities: of the positive class, or summed over more than two classes. Smaller is better."""
     if outcome.positive is not None:
@@ -112,11 +130,17 @@ SCORES: dict[str, Callable[[Outcome, np.ndarray], np.ndarray]] = {
     "average_precision": average_precision,
     "roc_auc": roc_auc,
     "neg_log_loss": neg_log_loss,
+    "quadratic_kappa": quadratic_kappa,
+    "neg_mean_absolute_error": neg_mean_absolute_error,
+    "adjacent_accuracy": adjacent_accuracy,
 }
 """A project's metric by name; larger is better in all of them."""
 
 OF_LABELS = frozenset({"accuracy", "f1_macro"})
 """Scores of the predicted labels alone."""
+
+ORDINAL = frozenset({"quadratic_kappa", "neg_mean_absolute_error", "adjacent_accuracy"})
+"""Scores that take the classes for steps of a scale."""
 
 LOSSES: dict[str, Callable[[Outcome, np.ndarray], np.ndarray]] = {"brier": brier, "ece": ece}
 """Calibration; smaller is better."""
@@ -124,7 +148,10 @@ LOSSES: dict[str, Callable[[Outcome, np.ndarray], np.ndarray]] = {"brier": brier
 
 def applicable(outcome: Outcome) -> list[str]:
     """Names of the scores that mean something for the outcome's classes."""
-    return [name for name in SCORES if name != "average_precision" or outcome.positive is not None]
+    left_out = frozenset() if outcome.ordinal else ORDINAL
+    if outcome.positive is None:
+        left_out |= {"average_precision"}
+    return [name for name in SCORES if name not in left_out]
 
 
 def value(name: str, outcome: Outcome) -> float:

@@ -24,12 +24,14 @@ class Outcome:
         probabilities: shape (n, k).
         positive: index of the positive class of a binary model, else None.
         threshold: the positive class is predicted from this probability on.
+        ordinal: whether the classes are steps of a scale, in order.
     """
 
     truth: np.ndarray
     probabilities: np.ndarray
     positive: int | None = None
     threshold: float = 0.5
+    ordinal: bool = False
 
     @property
     def predicted(self) -> np.ndarray:
@@ -52,6 +54,11 @@ class Outcome:
     def only(self, rows: np.ndarray) -> Outcome:
         """Return the outcome of some of the rows, given as a mask or as positions."""
         return Outcome(self.truth[rows], self.probabilities[rows], self.positive, self.threshold)
+
+
+def are_ordinal(classes: Sequence[Scalar]) -> bool:
+    """Whether classes are steps of a scale: three or more whole numbers."""
+    return len(classes) > 2 and all(type(one) is int for one in classes)
 
 
 def class_indices(labels: Sequence[Any], classes: Sequence[Scalar]) -> np.ndarray:

@@ -11,9 +11,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from samovar.errors import DataError
+from samovar.project import Holdout
+from samovar.training import groups
 
 if TYPE_CHECKING:
     from samovar.project import Project
@@ -29,33 +32,80 @@ class Split:
     Attributes:
         train: rows to learn from, in time order where there is time.
         held_out: rows to judge on.
-        how: ``time`` or ``hash``.
+        how: ``time``, ``hash`` or ``rule``, and what keeps groups apart.
+        dropped: rows that are in neither part, because a group or equal content would lie on both sides.
     """
 
     train: pl.DataFrame
     held_out: pl.DataFrame
     how: str
+    dropped: int = 0
 
 
 def split(frame: pl.DataFrame, project: Project, seed: int) -> Split:
-    """Split a dataset by the project's time column, else by a hash of each row's key (or content), class by class.
+    """Split a dataset by the project's time column or its rule, else by a hash of each row's key (or content), class by class.
 
-    Rows of one time, of one key, or of equal content stay together: none is learned from and judged on at once.
+    Rows of one time, of one key, or of equal content stay together: none is learned from and judged on at once. Nor is a group:
+    without time, blocks of connected rows are held out whole; rows that straddle all the same are in neither part.
 
     Raises:
         DataError: a part would have too few rows of a class.
     """
-    held_out = _latest(frame, project) if project.time else _hashed(frame, project, seed)
-    train = frame.filter(~held_out)
-    if project.time:
-        train = _known(train, frame.filter(held_out), project).sort(project.time, maintain_order=True)
-    parts = Split(train, frame.filter(held_out), "time" if project.time else "hash")
+    held_out, dropped, how = _sides(frame, project, seed)
+    train, judged = frame.filter(~held_out & ~dropped), frame.filter(held_out & ~dropped)
+    if project.time and judged.height:
+        train = _known(train, judged, project).sort(project.time, maintain_order=True)
+    parts = Split(train, judged, how, int(dropped.sum()))
     _check(parts, project)
     return parts
 
 
+def group_codes(frame: pl.DataFrame, project: Project) -> np.ndarray | None:
+    """Return the codes (n, k) of the project's groups, -1 where a row has none; None for a project without groups."""
+    if not project.groups:
+        return None
+    ranks = frame.select(pl.col(name).rank("dense").cast(pl.Int64).fill_null(0) - 1 for name in project.groups)
+    return ranks.to_numpy()
+
+
+def _sides(frame: pl.DataFrame, project: Project, seed: int) -> tuple[pl.Series, pl.Series, str]:
+    """Return which rows are held out, which are in neither part, and how that was found."""
+    nothing = pl.repeat(value=False, n=frame.height, dtype=pl.Boolean, eager=True)
+    if isinstance(project.holdout, Holdout):
+        return *_chosen(frame, project.holdout), "rule"
+    codes = group_codes(frame, project)
+    if codes is None:
+        return (_latest(frame, project), nothing, "time") if project.time else (_hashed(frame, project, seed), nothing, "hash")
+    if project.time:
+        held_out, how = _latest(frame, project), "time, groups apart"
+    else:
+        ids, whole = groups.blocks(codes)
+        held_out, how = _blocks(ids, project.holdout, seed), "hash of blocks" if whole else "hash of one column's blocks"
+    return held_out, pl.Series(groups.parted(codes, held_out.to_numpy())), how
+
+
+def _blocks(ids: np.ndarray, share: float, seed: int) -> pl.Series:
+    """Hold out whole blocks, in the order of a hash, as far as the share goes."""
+    sizes = np.bincount(ids)
+    order = np.argsort([_hash((block,), seed) for block in range(len(sizes))], kind="stable")
+    held = np.zeros(len(sizes), dtype=bool)
+    held[order[sizes[order].cumsum() <= share * len(ids)]] = True
+    return pl.Series(held[ids])
+
+
+def _chosen(frame: pl.DataFrame, rule: Holdout) -> tuple[pl.Series, pl.Series]:
+    """Hold out the rows with the smallest hashes; a row that equals one of them is in neither part."""
+    rank = pl.Series([_hash(row, 0) for row in frame.select(rule.of).iter_rows()], dtype=pl.UInt64)
+    eligible = frame[rule.where[0]] == rule.where[1] if rule.where else pl.repeat(value=True, n=frame.height, eager=True)
+    candidates = eligible.fill_null(value=False) & rank.is_first_distinct()
+    limit = rank.filter(candidates).sort().head(rule.rows).max()
+    held_out = candidates & (rank <= limit) if limit is not None else candidates
+    return held_out, rank.is_in(rank.filter(held_out).implode()) & ~held_out
+
+
 def _latest(frame: pl.DataFrame, project: Project) -> pl.Series:
     assert project.time is not None
+    assert not isinstance(project.holdout, Holdout)
     times = frame[project.time]
     cut = times.sort()[min(frame.height - 1, math.ceil(frame.height * (1 - project.holdout)))]
     held_out: pl.Series = times >= cut
@@ -70,6 +120,7 @@ def _known(train: pl.DataFrame, held_out: pl.DataFrame, project: Project) -> pl.
 
 
 def _hashed(frame: pl.DataFrame, project: Project, seed: int) -> pl.Series:
+    assert not isinstance(project.holdout, Holdout)
     named = project.contract.key.name if project.contract.key else None
     identity = frame.select(named) if named else frame.select(field.name for field in project.contract.fields)
     ranked = frame.select(pl.col(project.target)).with_columns(

@@ -23,6 +23,7 @@ from samovar.scoring.ops.scorecard import Scorecard
 from samovar.scoring.ops.single import SingleLinear, SingleLogistic, SingleOrder, SingleShares, SingleSigmoid, SingleSoftmax
 from samovar.scoring.ops.sparse import Add, SparseLinear, Stack
 from samovar.scoring.ops.text import Count, TextLinear
+from samovar.scoring.ops.texts import Filled, TextNumber
 from samovar.scoring.ops.trees import Trees
 from samovar.scoring.ops.weigh import Densify, SparseLog, SparseNorm, SparseScale, SparseSelect, SparseThreshold
 
@@ -42,6 +43,7 @@ AnyOp = (
     | Densify
     | Fill
     | FillCell
+    | Filled
     | Finite
     | Gather
     | Gaussians
@@ -81,6 +83,7 @@ AnyOp = (
     | SparseThreshold
     | Stack
     | TextLinear
+    | TextNumber
     | Threshold
     | Trees
     | Weighted
@@ -105,6 +108,7 @@ __all__ = [
     "Densify",
     "Fill",
     "FillCell",
+    "Filled",
     "Finite",
     "Gather",
     "Gaussians",
@@ -144,6 +148,7 @@ __all__ = [
     "SparseThreshold",
     "Stack",
     "TextLinear",
+    "TextNumber",
     "Threshold",
     "Trees",
     "Weighted",
