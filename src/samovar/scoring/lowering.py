@@ -18,7 +18,7 @@ from samovar.scoring.engines.compiled import CompiledEngine, Runner
 from samovar.scoring.exactness import Disagrees, check
 from samovar.scoring.exactness.pools import pools
 from samovar.scoring.exactness.rows import Drawer, seen
-from samovar.scoring.forms.kinds import inputs_of, kind_of
+from samovar.scoring.forms.kinds import inputs_of, is_texts, kind_of
 from samovar.scoring.ops import Trees
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def lowered(plan: ScorerPlan, engine: Native, files: Mapping[str, bytes]) -> tup
     if plan.engine == "pyfunc" and plan.params:
         raise NotLowered("The signature has params, which may change what the model computes.")
     columns = columns_of(plan.signature, plan.tensor)
-    program = compile_model(engine.model, columns)
+    program = compile_model(engine.model, columns, series=is_texts(plan.tensor))
     if plan.engine == "pyfunc":
         program = _labels_only(program)
     elif bool(engine.classes) != (program.answer.probabilities is not None):
@@ -122,6 +122,8 @@ def example_rows(plan: ScorerPlan, columns: Sequence[Column]) -> list[list[Any]]
 def _table(form: str, data: Any, names: list[str]) -> list[list[Any]]:
     if form == "dataframe_split":
         rows = data.get("data") if [str(name) for name in data.get("columns", ())] == names else None
+    elif isinstance(data, list) and data and isinstance(data[0], str) and len(names) == 1:
+        rows = [[text] for text in data]
     else:
         rows = data
     good = isinstance(rows, list) and all(isinstance(row, list) and len(row) == len(names) for row in rows)

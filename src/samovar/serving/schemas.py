@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from samovar.scoring.forms.kinds import inputs_of, kind_of
+from samovar.scoring.forms.kinds import inputs_of, is_texts, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ def forms(plan: ScorerPlan) -> Schema:
     rows = {"type": "array", "items": row, "minItems": 1}
     split = _split(columns, rows)
     if not columns[0].name:
+        rows = {"type": "array", "items": _value(columns[0]), "minItems": 1} if is_texts(plan.tensor) else rows
         return _any_of({"dataframe_split": split, "instances": rows, "inputs": rows}, plan)
     records = {"type": "array", "items": _record(columns), "minItems": 1, "description": _RECORDS}
     if len(columns) == 1:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from samovar.errors import ModelError
 from samovar.scoring import columns
-from samovar.scoring.forms.kinds import inputs_of
+from samovar.scoring.forms.kinds import inputs_of, is_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ class Tables:
         self.names = tuple(column.name for column in inputs)
         self._types = [column.type for column in inputs]
         self._dtype = np.dtype(plan.tensor.dtype) if plan.tensor is not None else None
+        self._texts = is_texts(plan.tensor)
         self._named = bool(self.names) and bool(self.names[0])
         self._index = pd.Index(self.names, dtype="str") if self._named else pd.RangeIndex(len(self.names))
         self._flat = set(self._types) == {"double"}
@@ -44,6 +45,8 @@ class Tables:
         """
         if not self.names:
             raise ModelError("The model has no signature with columns.", remedy="Log the model with a signature.")
+        if self._texts:
+            return _objects(values[0])
         if self._dtype is not None:
             return np.ascontiguousarray(np.array(values, dtype=self._dtype).T)
         if self._flat:  # one block, as pandas would hold it

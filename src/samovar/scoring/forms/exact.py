@@ -95,7 +95,8 @@ class _Mapping(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 def _body(layout: Layout) -> Any:
     """Make the struct of a body: exactly one form, and params."""
     row = _rows_of(*(kind.exact for kind in layout.kinds))
-    types = _named(layout, row) if layout.named else (_split(layout, row), UnsetType, _list(row), _list(row))
+    rows = _list(layout.kinds[0].exact if layout.texts else row)
+    types = _named(layout, row) if layout.named else (_split(layout, row), UnsetType, rows, rows)
     names = ("dataframe_split", "dataframe_records", "instances", "inputs")
     fields: list[Any] = [(f"f{index}", kind | UnsetType, UNSET) for index, kind in enumerate(types)]
     rename = {f"f{index}": name for index, name in enumerate(names)}

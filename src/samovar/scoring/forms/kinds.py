@@ -20,7 +20,7 @@ from samovar.scoring.plan import SignatureColumn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from samovar.scoring.plan import ScorerPlan
+    from samovar.scoring.plan import ScorerPlan, TensorInput
 
 WORDS = {
     "boolean": "true or false",
@@ -38,6 +38,8 @@ REFUSALS = (ValueError, TypeError, OverflowError, binascii.Error)
 """What the functions of a `Kind` raise for a value that they do not take."""
 
 _TENSORS = {"float64": "double", "float32": "float", "int64": "long", "int32": "integer", "bool": "boolean"}
+
+_TEXTS = frozenset({"str", "object"})
 
 _NULLABLE = frozenset({"double", "float", "string", "datetime"})
 """Types whose columns hold gaps in pandas too, so that MLflow takes null in them whether or not the column is optional."""
@@ -101,6 +103,8 @@ def inputs_of(plan: ScorerPlan) -> tuple[SignatureColumn, ...]:
     """
     if plan.tensor is not None:
         shape, kind = plan.tensor.shape, _TENSORS.get(plan.tensor.dtype)
+        if is_texts(plan.tensor):
+            return (SignatureColumn("", "string"),)
         if kind is None or len(shape) != 2 or shape[1] < 1:
             return ()
         return tuple(SignatureColumn("", kind) for _ in range(shape[1]))
@@ -109,6 +113,11 @@ def inputs_of(plan: ScorerPlan) -> tuple[SignatureColumn, ...]:
     return tuple(
         SignatureColumn(field.name, column_type(field), not field.may_be_null) for field in plan.contract.contract.features
     )
+
+
+def is_texts(tensor: TensorInput | None) -> bool:
+    """Tell whether a model takes a list of texts, as vectorizers do."""
+    return tensor is not None and len(tensor.shape) == 1 and tensor.dtype in _TEXTS
 
 
 def kind_of(column: SignatureColumn) -> Kind:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from samovar.errors import RequestError
-from samovar.scoring.forms.kinds import REFUSALS, Kind, inputs_of, kind_of
+from samovar.scoring.forms.kinds import REFUSALS, Kind, inputs_of, is_texts, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +49,7 @@ class Layout:
         named: whether columns are found by name; else by position.
         fills: whether an optional column that was not sent is null; mlflow's pyfunc lets the model see a frame without it.
         matrix: whether the model takes a matrix.
+        texts: whether it takes a list of texts.
         length: how many rows it takes; None for any number.
         names: the columns' names.
     """
@@ -58,7 +59,8 @@ class Layout:
         self.kinds: tuple[Kind, ...] = tuple(kind_of(column) for column in self.columns)
         self.named = bool(self.columns) and bool(self.columns[0].name)
         self.fills = plan.engine != "pyfunc"
-        self.matrix = plan.tensor is not None
+        self.texts = is_texts(plan.tensor)
+        self.matrix = plan.tensor is not None and not self.texts
         self.length = plan.tensor.shape[0] if plan.tensor is not None and plan.tensor.shape[0] >= 0 else None
         self.names = frozenset(column.name for column in self.columns)
 

@@ -112,7 +112,8 @@ def metadata(plan: ScorerPlan) -> dict[str, Any]:
     if layout.named:
         inputs = [_tensor(column.name, _DATATYPES[column.type], [-1]) for column in layout.columns]
     else:
-        inputs = [_tensor("input-0", _DATATYPES[column.type], [-1, len(layout.columns)]) for column in layout.columns[:1]]
+        shape = [-1] if layout.texts else [-1, len(layout.columns)]
+        inputs = [_tensor("input-0", _DATATYPES[column.type], shape) for column in layout.columns[:1]]
     classes = plan.contract.classes
     labels = classes or (plan.program.answer.classes if plan.program is not None else ())
     outputs = [_tensor(write.LABELS, datatype_of(labels[0]) if labels else "FP64", [-1])]

@@ -107,6 +107,8 @@ def _raw(columns: list[tuple[Tensor, list[Any], str]], layout: Layout) -> Raw:
 
 
 def _matrix(tensor: Tensor, values: list[Any], path: str, width: int) -> Raw:
+    if width == 1 and len(tensor.shape) == 1:  # texts, one a row
+        return Raw((0,), [values], len(values), placed=True)
     if len(tensor.shape) != 2 or tensor.shape[1] != width:
         raise RequestError(f"Expected a matrix of the shape [n, {width}].", path=f"{path}.shape")
     return Raw(range(width), [values[k::width] for k in range(width)], len(values) // width, placed=True)
