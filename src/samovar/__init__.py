@@ -44,6 +44,7 @@ _HOMES = {
         "labels_load",
         "ab",
         "explain_decision",
+        "replay",
     ),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from samovar.pipelines.api import labels_load as labels_load
     from samovar.pipelines.api import monitor as monitor
     from samovar.pipelines.api import promote as promote
+    from samovar.pipelines.api import replay as replay
     from samovar.pipelines.api import retrain as retrain
     from samovar.pipelines.api import rollback as rollback
     from samovar.pipelines.api import ship as ship

@@ -88,6 +88,9 @@ class Gate:
         slice_margin: on no slice of the project may the challenger lose so much of the metric or more; None judges the whole alone.
         slice_rows: rows from which on a slice must prove that; a smaller one refuses only what is proven worse.
         max_latency: the same as ``max_latency_ms`` with its unit, such as ``5ms``.
+        replay: how much of the champion's logged traffic a challenger answers again before it is judged, such as ``7d``; None for
+            no replay. Where nothing is logged, or nothing that can be replayed, the decision says so.
+        max_disagreement: bar on the upper end of the share of replayed rows that get another label; None only reports it.
     """
 
     minimum: float
@@ -98,6 +101,8 @@ class Gate:
     slice_margin: float | None = None
     slice_rows: int = 100
     max_latency: str | None = None
+    replay: str | None = None
+    max_disagreement: float | None = None
 
     def __post_init__(self) -> None:
         """Read what has a unit; raises ProjectError where a bar makes no sense."""
@@ -105,6 +110,10 @@ class Gate:
             raise ProjectError("Gate: confidence must be between 0 and 1.", remedy="0.95 is usual.")
         if self.slice_margin is not None and self.slice_margin < 0:
             raise ProjectError("Gate: slice_margin is how much a slice may lose, so it is not negative.", remedy="Write 0 or more.")
+        if self.max_disagreement is not None and self.replay is None:
+            raise ProjectError("Gate: max_disagreement is of a replay.", remedy='Say how much is replayed, as in replay="7d".')
+        if self.replay is not None:
+            _span("replay", self.replay)
         if self.max_latency is not None:
             if self.max_latency_ms is not None:
                 raise ProjectError("Gate: max_latency and max_latency_ms are one bar.", remedy="Give one of them.")

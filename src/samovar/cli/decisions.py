@@ -1,4 +1,4 @@
-"""Commands about decisions and what they rest on: ``explain-decision``, ``ab`` and ``labels load``."""
+"""Commands about decisions and what they rest on: ``explain-decision``, ``ab``, ``replay`` and ``labels load``."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command("explain-decision", rich_help_panel=_PANEL)(explain_decision)
     app.command(rich_help_panel=_PANEL)(ab)
+    app.command(rich_help_panel=_PANEL)(replay)
     labels = typer.Typer(no_args_is_help=True, help="What came true, for rows that were predicted.")
     labels.command("load")(labels_load)
     app.add_typer(labels, name="labels", rich_help_panel=_PANEL)
@@ -121,6 +122,45 @@ def _show_ab(console: Console, found: dict[str, Any]) -> None:
         side: f"v{found[side]['version']}, {found['labelled'][side]:,} rows with labels" for side in ("champion", "challenger")
     }
     output.show_facts(console, sides)
+
+
+def replay(
+    model: Model,
+    *,
+    version: Annotated[int, typer.Option("--version", min=1, help="Who answers again.", show_default=False)],
+    since: Since = "7d",
+    alias: Annotated[str, typer.Option("--alias", help="Whose logged requests.")] = "Production",
+    positive: Annotated[str | None, typer.Option("--positive", help="The positive class; the version's own if left out.")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Let a version answer again what production was asked, and compare; killed and run again it goes on where it was."""
+    from samovar.pipelines import api
+
+    settings = output.prepare()
+    with output.busy("Replaying", as_json=as_json) as shown:
+
+        def advance(done: int, total: int) -> None:
+            if shown is not None:
+                shown.update(f"Replaying: {done:,} of {total:,} rows")
+
+        found = api.replay(model, version, since=since_(since), alias=alias, positive=positive, progress=advance, settings=settings)
+    output.emit(found, lambda console: _show_replay(console, found), as_json=as_json)
+
+
+def _show_replay(console: Console, found: dict[str, Any]) -> None:
+    apart = found["disagreement"]
+    share, low, high = (100 * apart[name] for name in ("value", "low", "high"))
+    words = f"{share:.2f} % of {found['rows']:,} rows get another label [{low:.2f}, {high:.2f}]"
+    console.print(f"[bold cyan]{output.cell(found['model'])} v{found['version']}[/]  {words}", soft_wrap=True)
+    if found["metrics"]:
+        table = output.table(f"{found['labelled']:,} rows with labels", "=metric", ">then", ">this version", "=gain")
+        for name, one in found["metrics"].items():
+            value, low, high = (one["gain"][part] for part in ("value", "low", "high"))
+            table.add_row(name, f"{one['then']:.4f}", f"{one['version']:.4f}", f"{value:+.4f} [{low:+.4f}, {high:+.4f}]")
+        console.print(table)
+    output.show_facts(console, {name: found[name] for name in ("scored", "known", "scorer", "score_difference")})
+    for reason, count in found["skipped"].items():
+        console.print(f"  [yellow]{count:>7,}[/] rows were left out: {output.cell(reason)}")
 
 
 def labels_load(

@@ -184,6 +184,24 @@ def ab(  # noqa: PLR0913 - as the step
         return step(ctx, model, challenger, alias=alias or usual, since=since, metric=metric, positive=positive)
 
 
+def replay(  # noqa: PLR0913 - as the step
+    target: str | Project,
+    version: int,
+    *,
+    since: dt.datetime | None = None,
+    alias: str | None = None,
+    positive: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Let a version answer logged requests again; see `samovar.pipelines.replay.replay`. ``target`` is a project or a model."""
+    from samovar.pipelines.replay import replay as step
+
+    model, usual = _model_of(target)
+    with open_context(settings) as ctx:
+        return step(ctx, model, version, since=since, alias=alias or usual, positive=positive, progress=progress)
+
+
 def explain_decision(which: str | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
     """Say why an alias was moved or not; see `samovar.pipelines.explain.explain_decision`."""
     from samovar.pipelines.explain import explain_decision as step
@@ -239,6 +257,7 @@ __all__ = [
     "labels_load",
     "monitor",
     "promote",
+    "replay",
     "retrain",
     "rollback",
     "ship",

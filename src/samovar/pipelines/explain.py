@@ -59,6 +59,8 @@ def sentences(decision: Decision) -> list[str]:
         parts.append(
             f"Versions {names} were judged together, so each had to prove more: its interval leaves {_level(evidence)} aside."
         )
+    if "replay" in evidence:
+        parts.append(_replayed(evidence["replay"]))
     parts += [_supporting(name, test) for name, test in evidence.get("supporting", {}).items()]
     return parts
 
@@ -94,6 +96,14 @@ def _measured(evidence: dict[str, Any]) -> str:
     data = f" of dataset {evidence['dataset'][:12]}" if evidence.get("dataset") else ""
     how = f"{drawn['rounds']:,} resamples, rows drawn {rows}, seed {drawn['seed']}"
     return f"Measured on {evidence['rows']:,} held-out rows{data}; {how}."
+
+
+def _replayed(found: dict[str, Any]) -> str:
+    if not found.get("rows"):
+        return f"Nothing was replayed: {found.get('reason', '')}"
+    share = found["disagreement"]
+    shares = f"{100 * share['value']:.2f} % [{100 * share['low']:.2f}, {100 * share['high']:.2f}]"
+    return f"Of {found['rows']:,} logged rows that it answered again, {shares} got another label."
 
 
 def _level(evidence: dict[str, Any]) -> str:

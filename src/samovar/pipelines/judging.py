@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from samovar.pipelines import versions
+from samovar import durations
+from samovar.errors import NotFound, Refused
+from samovar.pipelines import replay, versions
 from samovar.pipelines.candidates import positive_index
-from samovar.training import gate, slices, table
+from samovar.pipelines.infer import text
+from samovar.store import query
+from samovar.training import bars, gate, slices, table
 from samovar.training.split import split
 
 if TYPE_CHECKING:
@@ -16,7 +20,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from samovar.pipelines.context import Context
-    from samovar.project import Project
+    from samovar.pipelines.versions import Loaded
+    from samovar.project import Gate, Project
     from samovar.registry.client import Version
     from samovar.store.datasets import Dataset
     from samovar.training.split import Split
@@ -41,14 +46,16 @@ def judge(
     digest = {"held_out": {"rows": held_out.height, "how": parts.how, "seed": ctx.settings.seed}}
     entries = []
     for one in challengers:
-        rival = versions.load(ctx, one, compile=project.gate.max_latency_ms is not None)
+        rival = versions.load(ctx, one, compile=project.gate.max_latency_ms is not None or project.gate.replay is not None)
+        replayed = _replayed(ctx, project, rival) if champion is not None and project.gate.replay is not None else {}
         entries.append(
             gate.Challenger(
                 outcome=rival.outcome(held_out, project, labels, positive),
                 latency_ms=rival.latency_ms(held_out),
                 size_mb=rival.size_mb,
                 scorer=rival.scorer,
-                facts=digest | {"model_digest": rival.plan.digest},
+                bars=_replay_bars(project.gate, replayed),
+                facts=digest | {"model_digest": rival.plan.digest} | ({"replay": replayed} if replayed else {}),
             )
         )
     incumbent = versions.load(ctx, champion).outcome(held_out, project, labels, positive) if champion else None
@@ -61,6 +68,25 @@ def judge(
         ordered=project.time is not None,
         slices=_slices(project, parts, held_out) if incumbent is not None else None,
     )
+
+
+def _replayed(ctx: Context, project: Project, rival: Loaded) -> dict[str, Any]:
+    """Let a challenger answer the champion's logged requests; what stands in the way is told instead."""
+    since = query.now() - durations.parse(str(project.gate.replay))
+    positive = None if project.positive is None else text(project.positive)
+    try:
+        return replay.replay(
+            ctx, project.model, rival.version.version, since=since, alias=project.alias, positive=positive, loaded=rival
+        )
+    except (NotFound, Refused) as error:
+        return {"rows": 0, "reason": error.message}
+
+
+def _replay_bars(limits: Gate, replayed: dict[str, Any]) -> list[bars.Bar]:
+    if not replayed.get("rows"):
+        return []
+    share = replayed["disagreement"]
+    return [bars.disagreement(share["value"], share["low"], share["high"], replayed["rows"], limits.max_disagreement)]
 
 
 def _slices(project: Project, parts: Split, held_out: pl.DataFrame) -> dict[str, np.ndarray]:

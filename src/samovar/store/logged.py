@@ -122,6 +122,8 @@ class Segment:
 
     Attributes:
         id: its number.
+        segment: its name, unique among all.
+        project: whose version answered; empty for a model logged elsewhere.
         version: who answered.
         fields: name and policy of each field.
         classes: of the version.
@@ -130,6 +132,8 @@ class Segment:
     """
 
     id: int
+    segment: str
+    project: str
     version: int
     fields: Sequence[Sequence[str]]
     classes: Sequence[Any]

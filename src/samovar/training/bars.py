@@ -85,6 +85,15 @@ def gain(metric: str, found: Estimate, margin: float, *, passed: bool) -> Bar:
     return Bar("gain", what, found.value, margin, "low > limit", passed, found.low - margin, sentence, found.low, found.high)
 
 
+def disagreement(share: float, low: float, high: float, rows: int, bar: float | None) -> Bar:
+    """Hold the share of replayed rows that get another label to its limit, if there is one."""
+    passed = bar is None or high <= bar
+    against = "no limit is set" if bar is None else f"{'within' if passed else 'not proven to be within'} the limit of {bar:g}"
+    what = f"share of {rows:,} replayed rows with another label"
+    sentence = f"The {what} is {share:.4f} [{low:.4f}, {high:.4f}], {against}."
+    return Bar("replay", what, share, bar, "high <= limit", passed, None if bar is None else bar - high, sentence, low, high)
+
+
 def spell(found: Estimate) -> str:
     """Write a difference with its interval."""
     return f"{found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
@@ -124,4 +133,4 @@ def step_down(samples: Sequence[Sample], bar: float, alpha: float) -> list[Teste
     return [found[index] for index in range(len(samples))]
 
 
-__all__ = ["Bar", "Tested", "at_most", "gain", "minimum", "spell", "step_down"]
+__all__ = ["Bar", "Tested", "at_most", "disagreement", "gain", "minimum", "spell", "step_down"]
