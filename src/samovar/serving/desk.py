@@ -195,7 +195,7 @@ class Asked:
         self._received = received
         self._ticket: Ticket | Parted | None = None
         self._large: tuple[bytes, str, Mapping[bytes, bytes]] | None = None
-        self._encoded: bytes | None = None  # what is logged of a large request
+        self._encoded: bytes | bytearray | None = None  # what is logged of a large request
         self._gone = False
         self._open = True
         desk.metrics.in_flight.add()

@@ -41,11 +41,11 @@ class Spool(Protocol):
         """Gather one request of n rows; a job with ``call`` has no columns, and answers that need not be one a row."""
         ...
 
-    def large(self, request_id: bytes, route: str, job: Job, answers: Answers) -> bytes:
+    def large(self, request_id: bytes, route: str, job: Job, answers: Answers) -> bytes | bytearray:
         """Encode one request beside the loop, which a large one would hold up; raises nothing. The result goes to ``put``."""
         ...
 
-    def put(self, encoded: bytes) -> None:
+    def put(self, encoded: bytes | bytearray) -> None:
         """Gather one request that ``large`` encoded."""
         ...
 
@@ -92,11 +92,11 @@ class NoSpool:
     def job(self, request_id: bytes, route: str, job: Job, answers: Answers) -> None:
         """Keep nothing."""
 
-    def large(self, request_id: bytes, route: str, job: Job, answers: Answers) -> bytes:  # noqa: ARG002 - a `Spool`
+    def large(self, request_id: bytes, route: str, job: Job, answers: Answers) -> bytes | bytearray:  # noqa: ARG002 - a `Spool`
         """Encode nothing."""
         return b""
 
-    def put(self, encoded: bytes) -> None:
+    def put(self, encoded: bytes | bytearray) -> None:
         """Keep nothing."""
 
     def flush(self) -> None:

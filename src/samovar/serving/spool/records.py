@@ -120,7 +120,11 @@ _FLOATS = 1  # MessagePack's number for what `packed` makes
 
 def packed(array: Any) -> msgspec.msgpack.Ext:
     """Write a C-contiguous float64 array of one or two dimensions: the width (4 bytes, 0 for one dimension), and its memory."""
-    return msgspec.msgpack.Ext(_FLOATS, LENGTH.pack(array.shape[1] if array.ndim == 2 else 0) + array.tobytes())
+    return msgspec.msgpack.Ext(_FLOATS, b"".join((LENGTH.pack(array.shape[1] if array.ndim == 2 else 0), _bytes(array))))
+
+
+def _bytes(array: Any) -> Any:
+    return array.data if array.flags.c_contiguous else array.tobytes()
 
 
 def unpacked(values: Any) -> list[Any]:

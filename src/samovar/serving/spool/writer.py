@@ -16,7 +16,7 @@ import msgspec
 from samovar import logs
 from samovar.serving.spool import folder as folder_
 from samovar.serving.spool.plain import encodable, unnumpy
-from samovar.serving.spool.records import LENGTH, frame, packed, seal
+from samovar.serving.spool.records import LENGTH, packed, seal
 from samovar.serving.spool.segment import Segment
 from samovar.serving.turn import NotLogged
 
@@ -73,7 +73,7 @@ class SegmentSpool:
         self._buffer = bytearray(LENGTH.size)
         self._singles: list[tuple[Any, ...]] = []
         self._many: list[tuple[Any, ...]] = []
-        self._frames: list[bytes] = []  # whole ones, made beside the loop
+        self._frames: list[bytes | bytearray] = []  # whole ones, made beside the loop
         self._segment: Segment | None = None
         self._opened = 0.0
         self._lost = 0
@@ -99,16 +99,20 @@ class SegmentSpool:
         except Exception as error:  # noqa: BLE001 - as above
             self._skip(request_id, route, error)
 
-    def large(self, request_id: bytes, route: str, job: Job, answers: Answers) -> bytes:
+    def large(self, request_id: bytes, route: str, job: Job, answers: Answers) -> bytes | bytearray:
         """Make the frame of one request; empty when that cannot be done. May be called from any thread."""
         try:
             many = [self._told(request_id, route, job, answers)]
-            return frame(_encoded(msgspec.msgpack.Encoder(enc_hook=unnumpy).encode, [], many))
+            buffer = bytearray(LENGTH.size)  # and nothing is copied again: fresh memory costs more than what is written there
+            encoder = msgspec.msgpack.Encoder(enc_hook=unnumpy)
+            _encoded(lambda group: encoder.encode_into(group, buffer, LENGTH.size), [], many)
+            seal(buffer)
         except Exception as error:  # noqa: BLE001 - as above
             self._tell(request_id, route, error)
             return b""
+        return buffer
 
-    def put(self, encoded: bytes) -> None:
+    def put(self, encoded: bytes | bytearray) -> None:
         """Gather one request that `large` encoded."""
         if encoded:
             self._frames.append(encoded)

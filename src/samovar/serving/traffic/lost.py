@@ -37,7 +37,7 @@ class Lost(NoSpool):
         """Lose a request."""
         self._requests += 1
 
-    def put(self, encoded: bytes) -> None:  # noqa: ARG002 - a `Spool`
+    def put(self, encoded: bytes | bytearray) -> None:  # noqa: ARG002 - a `Spool`
         """Lose a request."""
         self._requests += 1
 
