@@ -15,6 +15,7 @@ MEASUREMENTS = {
     "loop": ["loop.py", "3"],
     "fraud_quality": ["fraud_quality.py"],
     "fraud_handbook": ["fraud_handbook.py"],
+    "feature_cache": ["feature_cache.py"],
     "drift_alarms": ["drift_alarms.py"],
     "decisions": ["decisions.py", "--picture"],
     "sentiment": ["sentiment.py"],

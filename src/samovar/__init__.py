@@ -28,7 +28,7 @@ _HOMES = {
         "Response",
         "Text",
     ),
-    "samovar.project": ("SLO", "CandidateSpec", "Drift", "Gate", "Holdout", "Project", "Quality", "Slice", "Window"),
+    "samovar.project": ("SLO", "CandidateSpec", "Drift", "Gate", "Holdout", "Project", "Quality", "Search", "Slice", "Window"),
     "samovar.errors": ("DataError", "SamovarError"),
     "samovar.pipelines.api": (
         "ingest",
@@ -39,6 +39,7 @@ _HOMES = {
         "retrain",
         "rollback",
         "drift_inject",
+        "select",
         "ship",
         "traffic",
         "labels_load",
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from samovar.pipelines.api import replay as replay
     from samovar.pipelines.api import retrain as retrain
     from samovar.pipelines.api import rollback as rollback
+    from samovar.pipelines.api import select as select
     from samovar.pipelines.api import ship as ship
     from samovar.pipelines.api import traffic as traffic
     from samovar.pipelines.api import train as train
@@ -86,6 +88,7 @@ if TYPE_CHECKING:
     from samovar.project import Holdout as Holdout
     from samovar.project import Project as Project
     from samovar.project import Quality as Quality
+    from samovar.project import Search as Search
     from samovar.project import Slice as Slice
     from samovar.project import Window as Window
 

@@ -1,4 +1,8 @@
-"""Candidate specs: which model kinds a project tries. Plain data; `samovar.training` builds the estimators."""
+"""Candidate specs: which model kinds a project tries. Plain data; `samovar.training` builds the estimators.
+
+``params`` are the estimator's own, fixed and not searched, such as ``class_weight="balanced"`` or ``early_stopping=True``.
+``calibration`` says how probabilities of a binary target are mended.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +13,29 @@ from samovar.project import CandidateSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from samovar.project import Calibration
+
 BUILT_IN = ("logreg", "random_forest", "hist_gradient_boosting", "mlp", "minilm", "distilbert")
 
 
-def logreg(*, trials: int = 6, **params: Any) -> CandidateSpec:
+def logreg(*, trials: int = 6, calibration: Calibration = "auto", **params: Any) -> CandidateSpec:
     """Logistic regression over scaled numbers and one-hot categories."""
-    return CandidateSpec("logreg", "logreg", params, trials)
+    return CandidateSpec("logreg", "logreg", params, trials, calibration=calibration)
 
 
-def random_forest(*, trials: int = 4, **params: Any) -> CandidateSpec:
+def random_forest(*, trials: int = 4, calibration: Calibration = "auto", **params: Any) -> CandidateSpec:
     """Random forest."""
-    return CandidateSpec("random_forest", "random_forest", params, trials)
+    return CandidateSpec("random_forest", "random_forest", params, trials, calibration=calibration)
 
 
-def hist_gradient_boosting(*, trials: int = 6, **params: Any) -> CandidateSpec:
+def hist_gradient_boosting(*, trials: int = 6, calibration: Calibration = "auto", **params: Any) -> CandidateSpec:
     """Gradient boosting over histogram bins; takes missing numbers as they are."""
-    return CandidateSpec("hist_gradient_boosting", "hist_gradient_boosting", params, trials)
+    return CandidateSpec("hist_gradient_boosting", "hist_gradient_boosting", params, trials, calibration=calibration)
 
 
-def mlp(*, trials: int = 3, **params: Any) -> CandidateSpec:
+def mlp(*, trials: int = 3, calibration: Calibration = "auto", **params: Any) -> CandidateSpec:
     """A small multi-layer perceptron."""
-    return CandidateSpec("mlp", "mlp", params, trials)
+    return CandidateSpec("mlp", "mlp", params, trials, calibration=calibration)
 
 
 def minilm(*, trials: int = 3, **params: Any) -> CandidateSpec:
@@ -50,7 +56,13 @@ def distilbert(**params: Any) -> CandidateSpec:
 
 
 def custom(
-    name: str, build: Callable[..., Any], *, space: Mapping[str, Any] | None = None, trials: int = 6, **params: Any
+    name: str,
+    build: Callable[..., Any],
+    *,
+    space: Mapping[str, Any] | None = None,
+    trials: int = 6,
+    calibration: Calibration = "auto",
+    **params: Any,
 ) -> CandidateSpec:
     """A kind of one's own: ``build(contract, **params)`` returns an unfitted estimator."""
-    return CandidateSpec("custom", name, params, trials, build, dict(space or {}))
+    return CandidateSpec("custom", name, params, trials, build, dict(space or {}), calibration)

@@ -9,7 +9,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from samovar import durations
 from samovar.contracts.spec import ContractSpec, ModelContract, ResponseSpec, Scalar
@@ -53,6 +53,9 @@ Source = Callable[[Window], "pl.LazyFrame | pl.DataFrame"]
 """Rows of a window: the contract's fields, the target, and the time column if the project names one."""
 
 
+Calibration = Literal["auto", "none", "sigmoid", "isotonic"]
+
+
 @dataclass(frozen=True, slots=True)
 class CandidateSpec:
     """One model kind to try: plain data that `samovar.training` turns into estimators.
@@ -64,6 +67,7 @@ class CandidateSpec:
         trials: how many parameter sets the search tries.
         build: for ``custom``: ``build(contract, **params) -> estimator`` with fit, predict and predict_proba.
         space: for ``custom``: parameter name -> ("float" | "log" | "int", low, high) or a list of choices.
+        calibration: how probabilities of a binary target are mended; ``auto`` is a sigmoid, where it lowers the log loss.
     """
 
     kind: str
@@ -72,6 +76,13 @@ class CandidateSpec:
     trials: int = 6
     build: Callable[..., Any] | None = None
     space: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the declaration; raises ProjectError."""
+        if self.calibration not in get_args(Calibration):
+            known = ", ".join(get_args(Calibration))
+            raise ProjectError(f"Candidate {self.name}: calibration {self.calibration!r} is unknown.", remedy=f"Known: {known}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +187,46 @@ class Holdout:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """How parameters are searched.
+
+    Attributes:
+        objectives: what a trial is judged by: ``metric`` (the project's), ``latency`` (CPU time of the compiled scorer for a row)
+            and ``size`` of the model. Default: the metric alone. A measured latency is never twice the same, so a
+            search that counts it may go another way when it is done again.
+        trials: how many parameter sets each candidate tries; None is each kind's own number.
+        minutes: longest time of one candidate's search; None is no limit. At least one trial is finished.
+        prune: whether a trial that is worse than half of the others is ended early.
+        tolerance: with costs among the objectives, how much of the metric may be given for a cheaper model; None is one standard
+            error of the best trial's metric.
+        runs: whether each trial is a run of MLflow by itself, nested in its candidate's; else a chart and a table in the
+            candidate's run tell of them, at a hundredth of the cost.
+    """
+
+    objectives: tuple[Literal["metric", "latency", "size"], ...] = ("metric",)
+    trials: int | None = None
+    minutes: float | None = None
+    prune: bool = True
+    tolerance: float | None = None
+    runs: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the declaration; raises ProjectError."""
+        known = ("metric", "latency", "size")
+        chosen = tuple(name for name in known if name in self.objectives)
+        if "metric" not in chosen or len(chosen) != len(self.objectives):
+            raise ProjectError(
+                f"Search objectives {self.objectives!r} are not understood.",
+                remedy=f'Name "metric", and as you like the others: {", ".join(known)}.',
+            )
+        object.__setattr__(self, "objectives", chosen)
+        if (self.trials is not None and self.trials < 1) or (self.minutes is not None and self.minutes <= 0):
+            raise ProjectError("A search needs at least one trial and some time.")
+        if self.tolerance is not None and self.tolerance < 0:
+            raise ProjectError("A search's tolerance is not negative.")
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """When a difference from the reference is an alarm: effect and significance and enough rows.
 
@@ -238,6 +289,7 @@ class Project:
         groups: columns of the source, beyond the contract, whose values never lie on both sides of a split nor of an inner fold.
         label_delay: time until a label is known. With ``time``, rows whose labels were not known when the held-out rows began are
             left out of training, as they would have been then.
+        search: how the candidates' parameters are searched.
         drift: when a difference is an alarm.
         slo: what the endpoint promises.
         quality: when a dataset is refused or reported.
@@ -263,6 +315,7 @@ class Project:
     holdout: float | Holdout = 0.3
     groups: tuple[str, ...] = ()
     label_delay: dt.timedelta = dt.timedelta()
+    search: Search = Search()
     drift: Drift = Drift()
     slo: SLO = SLO()
     quality: Quality = Quality()
@@ -366,6 +419,7 @@ __all__ = [
     "ModelContract",
     "Project",
     "Quality",
+    "Search",
     "Slice",
     "Source",
     "Window",

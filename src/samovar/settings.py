@@ -222,6 +222,10 @@ class Settings(BaseSettings):
     # --- training ----------------------------------------------------------------------------------------------------------
     train_jobs: int = Field(2, ge=1, validation_alias=_env("SAMOVAR_TRAIN_JOBS"))
     """Candidates trained at once, each in its own process. Default: the cores of a small laptop."""
+    feature_cache: Path | None = Field(None, validation_alias=_env("SAMOVAR_FEATURE_CACHE"))
+    """Folder of rows that were prepared before. None: ``home/cache/features``. Safe to delete at any time."""
+    feature_cache_mb: float = Field(2048.0, ge=0, validation_alias=_env("SAMOVAR_FEATURE_CACHE_MB"))
+    """Megabytes that they may take; the least recently used make room. 0 keeps none. Default: ten data sets of 25,000 texts."""
     optuna_storage: str | None = Field(None, validation_alias=_env("OPTUNA_STORAGE"))
     """Optuna storage URL. None: in memory, because the default search is seconds long."""
     selected_model_kinds: str = Field("", validation_alias=_env("SELECTED_MODEL_KINDS"))
@@ -279,6 +283,11 @@ class Settings(BaseSettings):
     def plan_folder(self) -> Path:
         """The absolute folder of plans built before."""
         return self.plan_cache.expanduser().absolute() if self.plan_cache is not None else self.state / "cache" / "plans"
+
+    @property
+    def feature_folder(self) -> Path:
+        """The absolute folder of rows that were prepared before."""
+        return self.feature_cache.expanduser().absolute() if self.feature_cache is not None else self.state / "cache" / "features"
 
     @property
     def environment_folder(self) -> Path:

@@ -39,7 +39,10 @@ def trained(samovar):
     samovar("init", "tour")
     ingested = samovar("ingest", "tour")
     assert (ingested["status"], ingested["rows"], ingested["rejected"]) == ("done", 3000, 0)
-    return samovar("train", "tour", "--kind", "logreg")
+    part = samovar("train", "tour", "--kind", "logreg")
+    assert {"run_id", "value", "interval", "selection", "training"} <= part.keys()
+    assert samovar("select", "tour", SELECTED_MODEL_KINDS="mlp", code=1)["error"]["kind"] == "NotFound"
+    return samovar("select", "tour")
 
 
 def test_a_scaffold_goes_through_the_loop_before_a_line_of_it_is_changed(samovar, trained):

@@ -19,8 +19,10 @@ from samovar.contracts import document
 from samovar.errors import DataError, ModelError, NotFound, RegistryUnavailable, UsageError
 from samovar.pipelines.context import open_context
 from samovar.pipelines.ingest import ingest
+from samovar.pipelines.select import select, train_one
 from samovar.pipelines.train import train
 from samovar.profiles import profile
+from samovar.project import Search
 from samovar.registry.files import fetch_files
 from samovar.scoring.engine import open_engine
 from samovar.scoring.load import load_plan
@@ -204,6 +206,59 @@ class TestResult:
         assert [row["kind"] for row in other["candidates"]] == ["logreg"]
         assert {name for name, *_ in told} == {"logreg"}
         assert told[-1][1] == told[-1][2]
+
+
+class TestSearch:
+    def test_a_search_that_counts_costs_shows_its_trials_and_its_front_in_mlflow(self, world):
+        plan = Search(objectives=("metric", "latency", "size"), trials=3, runs=True)
+        project = replace(world.project, search=plan)
+        result = world.train(project)
+        client = mlflow.MlflowClient(world.url)
+        for row in result["candidates"]:
+            run = client.get_run(row["run_id"])
+            found = json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/search.json"))
+            assert len(found["trials"]) == 3
+            assert found["chosen"] in found["front"]
+            assert found["reason"] == run.data.params["search"]
+            assert all(one["latency_us"] < 500 and one["size_bytes"] > 1000 for one in found["trials"])
+            history = client.get_metric_history(row["run_id"], "trial_latency_us")
+            assert sorted(point.step for point in history) == [0, 1, 2]
+            trials = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{row['run_id']}'")
+            assert sorted(one.info.run_name for one in trials) == ["trial 0", "trial 1", "trial 2"]
+        parent = run.data.tags["mlflow.parentRunId"]
+        assert "plots/front.png" in [one.path for one in client.list_artifacts(parent, "plots")]
+
+
+class TestApart:
+    def test_kinds_trained_apart_and_joined_are_what_one_training_is(self, world, tmp_path):
+        apart = World(tmp_path, "train_apart", world.url)
+        with apart.context() as ctx:
+            with pytest.raises(NotFound, match="--kind logreg"):
+                select(ctx, apart.project)
+            parts = [train_one(ctx, apart.project, "logreg")]
+            assert apart.picture()["versions"] == []
+            early = select(ctx, apart.project)
+            assert (early["version"], early["kind"], early["missing"]) == (1, "logreg", ["hist_gradient_boosting"])
+            parts.append(train_one(ctx, apart.project, "hist_gradient_boosting"))
+            assert train_one(ctx, apart.project, "logreg") == parts[0] | {"status": "unchanged"}
+            joined = select(ctx, apart.project)
+            assert (joined["version"], joined["kind"], joined["missing"]) == (2, "hist_gradient_boosting", [])
+            before = apart.picture()
+            assert select(ctx, apart.project) == joined | {"status": "unchanged"}
+        assert [row["value"] for row in joined["candidates"]] == [row["value"] for row in world.result["candidates"]]
+        assert {row["run_id"] for row in joined["candidates"]} == {part["run_id"] for part in parts}
+        assert apart.train()["status"] == "unchanged"
+        assert apart.picture() == before
+        assert before["aliases"] == {"Candidate": 2}
+
+    def test_a_part_that_is_not_one_kind_or_cannot_be_trained_says_so(self, world):
+        broken = replace(kinds.logreg(C=-1.0, trials=1), name="broken")
+        project = replace(world.project, candidates=(broken, kinds.logreg(trials=1)))
+        with world.context() as ctx:
+            with pytest.raises(ModelError, match="broken could not be trained"):
+                train_one(ctx, project, "broken")
+            with pytest.raises(UsageError, match="broken, logreg"):
+                train_one(ctx, project, "magic")
 
 
 class TestTwice:

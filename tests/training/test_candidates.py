@@ -25,7 +25,6 @@ from samovar.training import builders, calibration, canonical, table
 from samovar.training.fanout import ready, train_each
 from samovar.training.job import Failed, Job, Trained
 from samovar.training.outcomes import Outcome
-from samovar.training.search import search
 
 CONTRACT = ContractSpec(
     name="Row",
@@ -271,43 +270,6 @@ class TestProgress:
         assert [best for name, _, _, best in told if name == "mlp"][-1] > 0.5
 
 
-class TestSearch:
-    def test_it_begins_with_the_defaults_and_never_ends_below_them(self):
-        tried = []
-
-        def score(params):
-            tried.append(dict(params))
-            return -len(tried)
-
-        assert search(hist_gradient_boosting(trials=3), score, seed=1) == {}
-        assert tried[0] == {}
-        assert len(tried) == 3
-
-    def test_a_fixed_parameter_is_not_searched(self):
-        tried = []
-        search(logreg(C=7.0, trials=4), lambda params: tried.append(params) or 0.0, seed=1)
-        assert tried == [] or all(params == {"C": 7.0} for params in tried)
-        assert search(logreg(C=7.0), lambda _params: 0.0, seed=1) == {"C": 7.0}
-
-    def test_an_interrupted_study_in_a_storage_goes_on(self, tmp_path):
-        storage = f"sqlite:///{tmp_path}/optuna.db"
-        count = 0
-
-        def score(_params):
-            nonlocal count
-            count += 1
-            if count == 3:
-                raise KeyboardInterrupt
-            return float(count)
-
-        with pytest.raises(KeyboardInterrupt):
-            search(logreg(trials=5), score, seed=1, storage=storage, study="one")
-        search(logreg(trials=5), score, seed=1, storage=storage, study="one")
-        assert count == 6  # two, the interrupted one, three more
-        search(logreg(trials=5), score, seed=1, storage=storage, study="one")
-        assert count == 6
-
-
 class TestCalibration:
     def outcome(self, twist):
         random = np.random.default_rng(5)
@@ -319,18 +281,27 @@ class TestCalibration:
         rows = np.arange(3000)
         return [(rows[rows % 3 != one], rows[rows % 3 == one]) for one in range(3)]
 
-    def test_overconfident_probabilities_are_mended(self):
+    @pytest.mark.parametrize("wanted", ["auto", "sigmoid", "isotonic"])
+    def test_overconfident_probabilities_are_mended(self, wanted):
         from samovar.training.metrics import ece_by_chance, value
 
         raw = self.outcome(twist=3.0)
-        mended = calibration.mended(raw, logreg_like(), self.folds())
-        assert mended is not None
+        mended, method = calibration.mended(raw, logreg_like(), self.folds(), wanted)
+        assert method == ("isotonic" if wanted == "isotonic" else "sigmoid")
         assert value("ece", mended) < ece_by_chance(mended, seed=1) < value("ece", raw)
 
     def test_honest_probabilities_are_left_alone_or_hardly_changed(self):
         raw = self.outcome(twist=1.0)
-        mended = calibration.mended(raw, logreg_like(), self.folds())
-        assert mended is None or np.abs(mended.score - raw.score).mean() < 0.01
+        mended, _ = calibration.mended(raw, logreg_like(), self.folds())
+        assert np.abs(mended.score - raw.score).mean() < 0.01
+        assert calibration.mended(raw, logreg_like(), self.folds(), "none") == (raw, None)
+
+    def test_one_that_was_asked_for_is_made(self):
+        one = train(job(hist_gradient_boosting(trials=0, max_iter=10, calibration="isotonic")))["hist_gradient_boosting"]
+        assert one.calibration == "isotonic"
+        assert trust.untrusted(one.model) == []
+        model = skops.io.loads(one.model, trusted=one.types)
+        assert model.calibrated_classifiers_[0].method == "isotonic"
 
 
 def logreg_like():

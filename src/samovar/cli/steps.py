@@ -25,7 +25,7 @@ Moment = Annotated[dt.datetime | None, typer.Option(help="Time in UTC, such as 2
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (ingest, train, promote, infer, monitor, retrain, rollback):
+    for command in (ingest, train, select, promote, infer, monitor, retrain, rollback):
         app.command(rich_help_panel=_PANEL)(command)
     drift = typer.Typer(no_args_is_help=True, help="Make a drifted batch, to see what happens.")
     drift.command("inject")(drift_inject)
@@ -56,7 +56,9 @@ def train(
     project: output.ProjectName,
     *,
     dataset: Dataset = None,
-    kind: Annotated[list[str] | None, typer.Option("--kind", help="Train only this candidate; may be repeated.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Train this candidate by itself, and register nothing; see `samovar select`.")
+    ] = None,
     as_json: output.Json = False,
 ) -> None:
     """Train the candidates, and register the best as a new version with the alias of challengers."""
@@ -64,22 +66,19 @@ def train(
 
     settings = output.prepare()
     with _candidate_bars(as_json=as_json) as advance:
-        result = api.train(project, dataset=dataset, kinds=tuple(kind or ()), progress=advance, settings=settings)
+        result = api.train(project, dataset=dataset, kind=kind, progress=advance, settings=settings)
+    shown = _trained if kind is None else _part
+    output.emit(result, lambda console: shown(console, project, result), as_json=as_json)
 
-    def show(console: Console) -> None:
-        words = f"registered [bold]{output.cell(result['model'])} v{result['version']}[/] ({output.cell(result['kind'])})"
-        _headline(console, project, words, result)
-        table = output.table("", "candidate", f">{result['metric']}", "95 % interval")
-        for row in sorted(result["candidates"], key=lambda row: -row["value"]):
-            low, high = row["interval"]
-            table.add_row(output.cell(row["kind"]), f"{row['value']:.4f}", f"{low:.4f} to {high:.4f}")
-        console.print(table)
-        for row in result["failed"]:
-            console.print(f"  [red]failed[/] {output.cell(row['kind'])}: {output.cell(row['reason'])}")
-        output.show_facts(console, {"dataset": result["dataset"][:12], "run": result["run_id"]})
-        console.print(f"\n[dim]Next: samovar promote {project}[/]")
 
-    output.emit(result, show, as_json=as_json)
+def select(project: output.ProjectName, *, dataset: Dataset = None, as_json: output.Json = False) -> None:
+    """Join what `train --kind` trained: the best becomes a new version with the alias of challengers."""
+    from samovar.pipelines import api
+
+    settings = output.prepare()
+    with output.busy("Choosing the best", as_json=as_json):
+        result = api.select(project, dataset=dataset, settings=settings)
+    output.emit(result, lambda console: _trained(console, project, result), as_json=as_json)
 
 
 def promote(
@@ -188,6 +187,29 @@ def drift_inject(
     result = api.drift_inject(project, kind, strength, seed, settings=settings)
     words = f"a drifted copy ({output.cell(kind)}) of the source's latest dataset is now the latest"
     output.emit(result, lambda console: _plain(console, project, words, result), as_json=as_json)
+
+
+def _trained(console: Console, project: str, result: dict[str, Any]) -> None:
+    words = f"registered [bold]{output.cell(result['model'])} v{result['version']}[/] ({output.cell(result['kind'])})"
+    _headline(console, project, words, result)
+    table = output.table("", "candidate", f">{result['metric']}", "95 % interval")
+    for row in sorted(result["candidates"], key=lambda row: -row["value"]):
+        low, high = row["interval"]
+        table.add_row(output.cell(row["kind"]), f"{row['value']:.4f}", f"{low:.4f} to {high:.4f}")
+    console.print(table)
+    for row in result["failed"]:
+        console.print(f"  [red]failed[/] {output.cell(row['kind'])}: {output.cell(row['reason'])}")
+    facts = {"dataset": result["dataset"][:12], "run": result["run_id"], "not trained": ", ".join(result.get("missing", ()))}
+    output.show_facts(console, {name: value for name, value in facts.items() if value})
+    console.print(f"\n[dim]Next: samovar promote {project}[/]")
+
+
+def _part(console: Console, project: str, result: dict[str, Any]) -> None:
+    low, high = result["interval"]
+    words = f"{output.cell(result['kind'])}: {result['metric']} {result['value']:.4f} ({low:.4f} to {high:.4f})"
+    _headline(console, project, words, result)
+    output.show_facts(console, {"dataset": result["dataset"][:12], "run": result["run_id"]})
+    console.print(f"\n[dim]Next: samovar select {project}, when every kind is trained[/]")
 
 
 def _headline(console: Console, name: str, words: str, result: dict[str, Any]) -> None:

@@ -36,20 +36,36 @@ def ingest(project: str | Project, window: Window | None = None, *, settings: Se
         return step(ctx, found, window)
 
 
-def train(
+def train(  # noqa: PLR0913 - as the step, and one more for a part of it
     project: str | Project,
     dataset: str | None = None,
     *,
     kinds: Sequence[str] = (),
+    kind: str | None = None,
     progress: Report | None = None,
     settings: Settings | None = None,
 ) -> dict[str, Any]:
-    """Train candidates and register the best; see `samovar.pipelines.train.train`."""
+    """Train candidates and register the best; see `samovar.pipelines.train.train`.
+
+    With ``kind`` it trains that one and registers nothing; see `samovar.pipelines.select.train_one`, and `select`.
+    """
+    from samovar.pipelines.select import train_one
     from samovar.pipelines.train import train as step
 
     found = find(project)
     with open_context(settings) as ctx:
+        if kind is not None:
+            return train_one(ctx, found, kind, dataset, progress=progress)
         return step(ctx, found, dataset, kinds=kinds, progress=progress)
+
+
+def select(project: str | Project, dataset: str | None = None, *, settings: Settings | None = None) -> dict[str, Any]:
+    """Register the best of the candidates trained by themselves; see `samovar.pipelines.select.select`."""
+    from samovar.pipelines.select import select as step
+
+    found = find(project)
+    with open_context(settings) as ctx:
+        return step(ctx, found, dataset)
 
 
 def promote(
@@ -260,6 +276,7 @@ __all__ = [
     "replay",
     "retrain",
     "rollback",
+    "select",
     "ship",
     "traffic",
     "train",

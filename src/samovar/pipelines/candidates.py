@@ -13,12 +13,14 @@ from samovar.contracts import document
 from samovar.contracts.answers import default_response
 from samovar.contracts.signature import to_columns
 from samovar.contracts.spec import ModelContract
+from samovar.pipelines import identity
 from samovar.profiles import profile
 from samovar.project import CandidateSpec
 from samovar.registry import model_folder, runs
+from samovar.store import urls
 from samovar.training import card, fanout, plots, table, threshold
 from samovar.training.evaluation import Evaluation, evaluate
-from samovar.training.job import Failed, Job, Trained
+from samovar.training.job import Failed, FeatureFolder, Job, Trained
 from samovar.training.outcomes import Outcome, are_ordinal, class_indices
 from samovar.training.split import group_codes, split
 
@@ -88,8 +90,16 @@ class Study:
         return Judged(trained, Evaluation(found.outcome, where | found.document))
 
 
-def prepare(ctx: Context, project: Project, data: Dataset, key: str) -> Study:
-    """Read a dataset, hold rows out, and make the job; a plain logistic regression joins the candidates to compare them with."""
+def prepare(ctx: Context, project: Project, data: Dataset, key: str, *, code: str | None = None) -> Study:
+    """Read a dataset, hold rows out, and make the job; a plain logistic regression joins the candidates to compare them with.
+
+    Args:
+        ctx: the world.
+        project: what to train.
+        data: on what.
+        key: of the training; searches are found again by it.
+        code: digest of the code behind the candidates' preparations; None takes the project's.
+    """
     frame = ctx.lake.read(data.url)
     seed = ctx.settings.seed
     parts = split(frame, project, seed)
@@ -106,10 +116,17 @@ def prepare(ctx: Context, project: Project, data: Dataset, key: str) -> Study:
         timed=project.time is not None,
         seed=seed,
         study=f"samovar-{project.name}-{key[:12]}",
-        storage=ctx.settings.optuna_storage,
         groups=group_codes(parts.train, project),
+        storage=urls.study_url(ctx.settings),
+        search=project.search,
+        features=_feature_folder(ctx, code or identity.code_digest(project)),
     )
     return Study(project, data, parts, classes, job)
+
+
+def _feature_folder(ctx: Context, code: str) -> FeatureFolder | None:
+    limit = int(ctx.settings.feature_cache_mb * 1e6)
+    return FeatureFolder(str(ctx.settings.feature_folder), limit, code) if limit else None
 
 
 def train(ctx: Context, study: Study, progress: Report | None) -> Iterator[Judged | Failed]:
@@ -151,7 +168,8 @@ def log(ctx: Context, study: Study, one: Judged, run: Run) -> None:
     """Log a candidate into its run."""
     trained = one.trained
     times = {"latency_ms": trained.latency_ms, "train_seconds": trained.seconds, "model_mb": len(trained.model) / 1e6}
-    chosen = {"kind": trained.kind, "calibration": trained.calibration, "threshold": one.evaluation.outcome.threshold}
+    chosen: dict[str, Any] = {"search": trained.reason} if trained.reason else {}
+    chosen |= {"kind": trained.kind, "calibration": trained.calibration, "threshold": one.evaluation.outcome.threshold}
     runs.log(
         ctx.registry,
         run,

@@ -48,6 +48,7 @@ def settings_digest(project: Project, settings: Settings) -> str:
             "model": project.model,
             "positive": project.positive,
             "response": project.response,
+            "search": project.search,
             "seed": settings.seed,
             "slices": project.slices,
             "target": project.target,
@@ -58,7 +59,14 @@ def settings_digest(project: Project, settings: Settings) -> str:
 
 
 def _candidate(spec: CandidateSpec) -> dict[str, Any]:
-    return {"kind": spec.kind, "name": spec.name, "params": spec.params, "trials": spec.trials, "space": spec.space}
+    return {
+        "kind": spec.kind,
+        "name": spec.name,
+        "params": spec.params,
+        "trials": spec.trials,
+        "space": spec.space,
+        "calibration": spec.calibration,
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from samovar.registry.client import Registry
 
 _BATCH = 100  # the fewest of MLflow's limits on one log-batch request (params and tags; metrics: 1000)
+_POINTS = 1000  # of metrics alone
 _VALUE = 6000  # longest parameter value
 _PARENT = "mlflow.parentRunId"
 
@@ -75,6 +76,18 @@ def log(registry: Registry, run: Run, params: Mapping[str, Any] | None = None, m
         registry.rest.post("runs/log-batch", run_id=run.run_id, params=values[part], metrics=figures[part])
 
 
+def log_series(registry: Registry, run: Run, series: Mapping[str, Mapping[int, float]]) -> None:
+    """Log metrics that have a value at each of many steps."""
+    stamp = _now()
+    points = [(key, step, value) for key, steps in series.items() for step, value in steps.items()]
+    for start in range(0, len(points), _POINTS):
+        part = [
+            {"key": key, "value": float(value), "timestamp": stamp, "step": step}
+            for key, step, value in points[start : start + _POINTS]
+        ]
+        registry.rest.post("runs/log-batch", run_id=run.run_id, metrics=part)
+
+
 def log_dataset(  # noqa: PLR0913 - what MLflow shows of a dataset
     registry: Registry, run: Run, *, name: str, digest: str, source: str, rows: int
 ) -> None:
@@ -116,6 +129,11 @@ def ending(registry: Registry, run: Run) -> Iterator[Run]:
             finish(registry, run, "FAILED")
         raise
     finish(registry, run)
+
+
+def nest(registry: Registry, run_id: str, parent: Run) -> None:
+    """Put a run under another one."""
+    registry.rest.post("runs/set-tag", run_id=run_id, key=_PARENT, value=parent.run_id)
 
 
 def delete(registry: Registry, run: Run) -> None:

@@ -25,17 +25,28 @@ def database_url(settings: Settings) -> sa.URL:
     """
     if settings.database_url is None:
         return sa.URL.create("sqlite", database=str(settings.state / "app.db"))
+    return _checked("SAMOVAR_DATABASE_URL", settings.database_url, settings)
+
+
+def study_url(settings: Settings) -> str | None:
+    """Return the complete URL of the search's storage, password included; None keeps searches in memory. Raises SettingsError."""
+    if settings.optuna_storage is None:
+        return None
+    return _checked("OPTUNA_STORAGE", settings.optuna_storage, settings).render_as_string(hide_password=False)
+
+
+def _checked(variable: str, text: str, settings: Settings) -> sa.URL:
     try:
-        url = sa.make_url(settings.database_url)
+        url = sa.make_url(text)
     except (exc.ArgumentError, ValueError):
-        raise SettingsError("SAMOVAR_DATABASE_URL is no database URL.", remedy=_REMEDY) from None
+        raise SettingsError(f"{variable} is no database URL.", remedy=_REMEDY) from None
     if url.drivername in _POSTGRESQL:
         return _complete(url.set(drivername="postgresql+psycopg2"), settings)
     if url.drivername in ("sqlite", "sqlite+pysqlite"):
         if url.database in (None, "", ":memory:"):
-            raise SettingsError("SAMOVAR_DATABASE_URL names no SQLite file.", remedy=_REMEDY)
+            raise SettingsError(f"{variable} names no SQLite file.", remedy=_REMEDY)
         return url
-    raise SettingsError("SAMOVAR_DATABASE_URL names a database that Samovar does not know.", remedy=_REMEDY)
+    raise SettingsError(f"{variable} names a database that Samovar does not know.", remedy=_REMEDY)
 
 
 def _complete(url: sa.URL, settings: Settings) -> sa.URL:

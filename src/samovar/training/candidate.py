@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from samovar import encoders
-from samovar.training import builders, calibration, canonical, groups
+from samovar.training import builders, calibration, canonical, features, groups
+from samovar.training.features import Features
 from samovar.training.job import Job, Progress, Trained
+from samovar.training.judge import Judge
 from samovar.training.metrics import value
 from samovar.training.outcomes import Outcome, class_indices
-from samovar.training.search import search, space_of
+from samovar.training.search import PATIENCE, Found, budget, search, space_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +35,7 @@ _FOLDS = 3
 _FEW = 2000
 """Below so many training rows a trial is judged on all folds, for one of them would be noise; above, on one fold."""
 _LATENCY_CALLS = 15
+_AFTER = 2  # steps after the search: out-of-fold answers, and the final fit
 
 
 class Candidate:
@@ -42,71 +46,75 @@ class Candidate:
         self._spec = spec
         self._report = report
         self._rows = pd.DataFrame(dict(job.train))
+        self._held_out = pd.DataFrame(dict(job.held_out))
+        self._held_out.index += len(self._rows)
+        self._features = Features(job) if job.features is not None else None
         self._truth = class_indices(job.labels.tolist(), job.classes)
         self._folds = _folds(job, self._truth)
-        self._total = (spec.trials if space_of(spec) else 0) + 2
+        self._total = budget(spec, job.search) + _AFTER
 
     def train(self) -> Trained:
         """Do all of it; raises what building or fitting the estimator raises."""
         warnings.simplefilter("ignore", ConvergenceWarning)  # a short search is meant to be short
         began = time.monotonic()
-        params = self._search()
-        self._tell(self._total - 2)
-        estimator = self._build(params)
+        found = self._search()
+        self._tell(self._total - _AFTER)
+        estimator = self._build(found.params)
         raw = self._out_of_fold(estimator)
         self._tell(self._total - 1)
-        better = calibration.mended(raw, estimator, self._folds) if raw.positive is not None else None
-        if better is not None:
-            estimator = calibration.calibrated(estimator, self._folds)
+        mended, method = calibration.mended(raw, estimator, self._folds, self._spec.calibration)
+        if method is not None:
+            estimator = calibration.calibrated(clone(estimator), self._folds, method)
         estimator.fit(self._rows, self._job.labels)
-        trained = self._trained(params, estimator, better or raw, "none" if better is None else "sigmoid", began)
+        trained = self._trained(found, estimator, mended, method or "none", began)
         self._tell(self._total, trained.selection)
         return trained
 
-    def _trained(self, params: dict[str, Any], estimator: Any, out_of_fold: Outcome, method: str, began: float) -> Trained:
-        held_out = pd.DataFrame(dict(self._job.held_out))
+    def _trained(self, found: Found, estimator: Any, out_of_fold: Outcome, method: str, began: float) -> Trained:
+        held_out = _probabilities(estimator, self._held_out)
+        estimator = features.whole(estimator)
         model = canonical.dumps(estimator)
         return Trained(
             name=self._spec.name,
             kind=self._spec.kind,
-            params=self._effective(params),
+            params=self._effective(found.params),
             model=model,
             types=canonical.untrusted_types(model),
             calibration=method,
             selection=value(self._job.metric, out_of_fold),
             out_of_fold=out_of_fold,
-            held_out=_probabilities(estimator, held_out),
-            latency_ms=_latency(estimator, held_out),
+            held_out=held_out,
+            latency_ms=_latency(estimator, self._held_out),
             seconds=time.monotonic() - began,
             requirements=_requirements(estimator, model),
+            trials=found.trials,
+            chosen=found.chosen,
+            reason=found.reason,
         )
 
     def _effective(self, params: dict[str, Any]) -> dict[str, Any]:
         """The parameters found, and what the estimator uses for the searched ones that stayed at its defaults."""
-        built = self._build(params)
+        built = features.whole(self._build(params))
         own = built[-1].get_params() if isinstance(built, Pipeline) else {}
         return {name: own[name] for name in space_of(self._spec) if name in own} | params
 
-    def _search(self) -> dict[str, Any]:
+    def _search(self) -> Found:
         judged = self._folds if len(self._rows) < _FEW else self._folds[:1]
-
-        def score(params: dict[str, Any]) -> float:
-            estimator = self._build(params)
-            parts = [self._fold(estimator, *fold) for fold in judged]
-            rows = np.concatenate([fold[1] for fold in judged])
-            return value(self._job.metric, self._outcome(rows, np.concatenate(parts)))
-
+        rungs = self._total - _AFTER > PATIENCE
+        judge = Judge(self._job, self._build, rows=self._rows, truth=self._truth, folds=judged, rungs=rungs)
         return search(
             self._spec,
-            score,
+            judge,
             seed=self._job.seed,
+            plan=self._job.search,
             storage=self._job.storage,
             study=f"{self._job.study}-{self._spec.name}",
             on_trial=self._tell,
         )
 
     def _build(self, params: dict[str, Any]) -> Any:
-        return builders.build(self._spec, self._job.contract, params, self._job.seed)
+        built = builders.build(self._spec, self._job.contract, params, self._job.seed)
+        return features.cached(built, self._features)
 
     def _out_of_fold(self, estimator: Any) -> Outcome:
         probabilities = np.empty((len(self._rows), len(self._job.classes)))

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 
 from samovar.errors import ModelError
 
+_PLAIN = "JsonNode"  # skops's word for a number, a string, a truth value or None
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -61,7 +62,7 @@ def canonical(data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         schema = json.loads(archive.read("schema.json"))
         contents = {name: archive.read(name) for name in archive.namelist() if name != "schema.json"}
-    numbers: dict[int, int] = {}
+    numbers: dict[int | str, int] = {}
     files: dict[str, str] = {}
     _renumber(schema, numbers, files)
     target = io.BytesIO()
@@ -72,11 +73,16 @@ def canonical(data: bytes) -> bytes:
     return target.getvalue()
 
 
-def _renumber(node: Any, numbers: dict[int, int], files: dict[str, str]) -> None:
+def _renumber(node: Any, numbers: dict[int | str, int], files: dict[str, str]) -> None:
     if isinstance(node, list):
         for item in node:
             _renumber(item, numbers, files)
     if not isinstance(node, dict):
+        return
+    if node.get("__loader__") == _PLAIN:
+        # Whether two equal numbers or strings are one object is chance: it depends on whether a part was pickled on its way.
+        content = json.dumps({key: value for key, value in node.items() if key != "__id__"}, sort_keys=True)
+        node["__id__"] = numbers.setdefault(content, len(numbers) + 1)
         return
     for key, value in node.items():
         if key == "__id__":

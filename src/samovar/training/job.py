@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from samovar.project import Search
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,7 +14,23 @@ if TYPE_CHECKING:
 
     from samovar.contracts.spec import ContractSpec, Scalar
     from samovar.project import CandidateSpec
+    from samovar.training.choice import Trial
     from samovar.training.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFolder:
+    """Where prepared rows are kept; see `samovar.training.features`.
+
+    Attributes:
+        folder: of this user alone.
+        limit: bytes that it may take.
+        code: digest of the code that preparations run.
+    """
+
+    folder: str
+    limit: int
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +51,8 @@ class Job:
         study: prefix of Optuna study names.
         storage: Optuna storage URL, None is memory.
         groups: codes (n, k) of the training rows' groups, see `samovar.training.groups`; None where there are none.
+        search: objectives and budget of the search.
+        features: where prepared rows are kept; None prepares them each time.
     """
 
     contract: ContractSpec
@@ -48,6 +68,8 @@ class Job:
     study: str = ""
     storage: str | None = None
     groups: np.ndarray | None = None
+    search: Search = field(default_factory=Search)
+    features: FeatureFolder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +82,16 @@ class Trained:
         params: the parameters found, fixed ones included.
         model: the fitted estimator as skops bytes.
         types: types in it that skops does not vouch for.
-        calibration: ``sigmoid`` or ``none``.
+        calibration: ``sigmoid``, ``isotonic`` or ``none``.
         selection: the project's metric on out-of-fold training rows; it chooses the best candidate.
         out_of_fold: probabilities of the training rows by models that did not see them, shape (n, k).
         held_out: probabilities of the held-out rows, shape (m, k).
         latency_ms: median time of one one-row prediction.
         seconds: how long the candidate took.
         requirements: distributions that the model needs, with their versions.
+        trials: what its search tried.
+        chosen: number of the trial whose parameters it has.
+        reason: why that one.
     """
 
     name: str
@@ -81,6 +106,9 @@ class Trained:
     latency_ms: float
     seconds: float
     requirements: dict[str, str] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
+    chosen: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,17 @@ One figure with fixed margins: three that lay themselves out cost 1.2 s a candid
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from samovar.training import choice
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from samovar.training.choice import Trial
     from samovar.training.evaluation import Evaluation
     from samovar.training.outcomes import Outcome
 
@@ -36,6 +42,33 @@ def draw(evaluation: Evaluation) -> dict[str, bytes]:
     target = io.BytesIO()
     figure.savefig(target, format="png", dpi=90, metadata={"Software": None})
     return {"evaluation.png": target.getvalue()}
+
+
+def front(searches: Mapping[str, Sequence[Trial]]) -> bytes | None:
+    """Draw every candidate's trials, metric against latency, larger models as larger dots; None where no latency was measured.
+
+    The line joins the Pareto front of metric and latency over all candidates.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - as above
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    known = {name: [one for one in trials if one.latency_us is not None] for name, trials in searches.items()}
+    every = [one for trials in known.values() for one in trials]
+    if not every:
+        return None
+    figure = Figure(figsize=(2 * _PANEL[0], 1.2 * _PANEL[1]))
+    FigureCanvasAgg(figure)
+    axes: Any = figure.subplots()
+    for name, trials in known.items():
+        sizes = [15 + 20 * math.log10(max(one.size_bytes or 1.0, 1000.0) / 1000) for one in trials]
+        axes.scatter([one.latency_us for one in trials], [one.metric for one in trials], s=sizes, alpha=0.7, label=name)
+    best = sorted(choice.front(every, ("metric", "latency")), key=lambda one: one.latency_us or 0.0)
+    axes.plot([one.latency_us for one in best], [one.metric for one in best], color="grey", linewidth=1, zorder=0)
+    axes.set(title="Trials, and the front", xlabel="microseconds a row (compiled)", ylabel="metric", xscale="log")
+    axes.legend()
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=90, metadata={"Software": None})
+    return target.getvalue()
 
 
 def _confusion(axes: Any, evaluation: Evaluation) -> None:
