@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Installed = Callable[[str], str | None]
 """The version of a distribution on this host; None when it is not there."""
 
-_OURS = frozenset({"mlflow", "mlflow-skinny", "mlflow-tracing", "samovar", "pip", "setuptools", "wheel"})
+_OURS = frozenset({"mlflow", "mlflow-skinny", "mlflow-tracing", "onnx", "samovar", "pip", "setuptools", "wheel"})
 """Read nothing and compute nothing: this host's are always as good."""
 
 _BESIDE = frozenset(
@@ -36,7 +36,7 @@ _FLAVORS = {
     "sklearn": ("scikit-learn",),
     "pytorch": ("torch",),
     "keras": ("keras", "tensorflow"),
-    "onnx": ("onnx", "onnxruntime"),
+    "onnx": ("onnxruntime",),
     "transformers": ("transformers", "torch"),
     "sentence_transformers": ("sentence-transformers", "transformers", "torch"),
 }
