@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from samovar import kinds
 from samovar.autoserve import client as autoserve
 from samovar.errors import RetryLater
 from samovar.pipelines import api
-from samovar.training import fanout
 
 if TYPE_CHECKING:
     from samovar.demo.claims import Claims
+    from samovar.demo.hands import Hands
     from samovar.demo.telling import Teller
     from samovar.settings import Settings
 
@@ -26,9 +24,6 @@ RETRAINED_WITHIN_SECONDS = 120
 INJECTED = {"iris": "shift", "fraud": "scale"}
 """The drift that fits each project: sepals measured with a wrong ruler; prices after an inflation."""
 
-WEAK = {"iris": 1e-4, "fraud": 1e-6}
-"""Inverse regularisation of a logistic regression that has barely learned anything."""
-
 
 @dataclass
 class Story:
@@ -37,17 +32,17 @@ class Story:
     settings: Settings
     tell: Teller
     claims: list[Claims]
+    hands: Hands
     results: dict[str, Any] = field(default_factory=dict)
-    training: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    """Holds what training has loaded, until nothing more is trained here."""
 
 
 def ingest(story: Story) -> None:
     """Load and validate; bad rows go to quarantine. Training's libraries load meanwhile."""
-    story.training.enter_context(fanout.ready())
+    story.hands.do("load_training")
     for one in story.claims:
-        result = api.ingest(one.project, settings=story.settings)
+        result = story.hands.do("ingest", one.project.name)
         one.dataset, one.rejected = result["dataset"], result["rejected"]
+        one.row = story.hands.do("first_row", one.project.name)
         story.tell.say(
             one.project.name, f"{result['rows']:,} rows accepted, {result['rejected']} quarantined, dataset {one.dataset[:12]}"
         )
@@ -64,7 +59,7 @@ def train(story: Story) -> None:
                     bars[kind] = progress.add_task(kind, total=total, note="")
                 progress.update(bars[kind], completed=done, total=total, note="" if best is None else f"best {best:.3f}")
 
-            result = api.train(one.project, settings=story.settings, progress=advance)
+            result = story.hands.do("train", one.project.name, progress=advance)
         one.first = result["version"]
         scores = ", ".join(f"{row['kind']} {row['value']:.3f}" for row in result["candidates"])
         story.tell.say(one.project.name, f"{one.project.metric}: {scores}")
@@ -74,7 +69,7 @@ def train(story: Story) -> None:
 def promote(story: Story) -> None:
     """The gate: with no champion yet, the minimum bars alone decide."""
     for one in story.claims:
-        result = api.promote(one.project, settings=story.settings)
+        result = story.hands.do("promote", one.project.name)
         story.tell.say(one.project.name, f"{result['verdict']}: {result['reason']}")
 
 
@@ -88,20 +83,18 @@ def serve(story: Story) -> None:
 def refuse(story: Story) -> None:
     """A weak challenger is trained; the gate must refuse it. It stays as `Candidate` and shadows."""
     for one in story.claims:
-        weak = kinds.logreg(C=WEAK[one.project.name], trials=1)
-        lazy = replace(one.project, candidates=(weak,))
-        one.weak = api.train(lazy, settings=story.settings)["version"]
-        result = api.promote(one.project, version=one.weak, settings=story.settings)
+        one.weak = story.hands.do("train_weak", one.project.name)
+        result = story.hands.do("promote", one.project.name, one.weak)
         story.tell.say(one.project.name, f"v{one.weak} {result['verdict']}: {result['reason']}")
-    story.training.close()  # whatever trains from here on is the scheduler's work
+    story.hands.do("close")
 
 
 def infer(story: Story) -> None:
     """Batch predictions by the champion, shadow predictions by the candidate, and a first look for drift."""
     for one in story.claims:
-        result = api.infer(one.project, settings=story.settings)
+        result = story.hands.do("infer", one.project.name)
         story.tell.say(one.project.name, f"{result['rows']:,} predictions by v{one.first}, shadowed by v{one.weak}")
-        report = api.monitor(one.project, settings=story.settings)
+        report = story.hands.do("monitor", one.project.name)
         story.tell.say(one.project.name, f"drift verdict: {report['verdict']}")
 
 
@@ -109,13 +102,14 @@ def drift(story: Story) -> None:
     """The world changes: a drifted batch comes in, is scored, and raises the alarm."""
     for one in story.claims:
         kind = INJECTED[one.project.name]
-        one.drifted = api.drift_inject(one.project, kind=kind, settings=story.settings)["dataset"]
-        api.infer(one.project, settings=story.settings)
-        report = api.monitor(one.project, settings=story.settings)
+        one.drifted = story.hands.do("drift_inject", one.project.name, kind)["dataset"]
+        story.hands.do("infer", one.project.name)
+        report = story.hands.do("monitor", one.project.name)
         asked = "a retrain is requested" if report["retrain_requested"] else "no retrain requested"
         story.tell.say(one.project.name, f"[bold]{report['verdict']}[/] ({kind}): worst PSI {report['worst_psi']:.2f}; {asked}")
         story.tell.note(f"       report: {report['folder']}/drift_report.html")
         story.results[one.project.name] = report["retrain_requested"]
+    story.hands.close()
 
 
 def retrain(story: Story) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,8 +18,10 @@ from rich.console import Console
 from samovar import addresses, workspace
 from samovar import settings as settings_module
 from samovar.demo import acts, claims
+from samovar.demo.hands import Hands
 from samovar.demo.telling import Teller
-from samovar.errors import Conflict, SamovarError, StackUnavailable
+from samovar.demo.work import Work
+from samovar.errors import Conflict, StackUnavailable
 from samovar.stack import api as stack
 
 if TYPE_CHECKING:
@@ -70,11 +73,11 @@ def run(base: Settings, *, keep: bool = False, projects: tuple[str, ...] = PROJE
     """
     settings = _own_settings(base)
     tell = Teller(console or Console())
-    story = acts.Story(settings, tell, [claims.Claims(workspace.find(name)) for name in projects])
-    with _stack(settings, tell, keep=keep) as wait_until_up, story.training:
+    facts = [claims.Claims(workspace.find(name)) for name in projects]
+    with contextlib.closing(Hands(Work(settings))) as hands, _stack(settings, tell, keep=keep) as wait_until_up:
+        story = acts.Story(settings, tell, facts, hands)
         with tell.act("Load and validate"):
             acts.ingest(story)
-            _pick_rows(story)
         wait_until_up()
         with _watcher(settings, story) as finish:
             for title, act in ACTS:
@@ -137,20 +140,6 @@ def _stack(settings: Settings, tell: Teller, *, keep: bool) -> Iterator[Callable
         if not keep:
             with tell.act("Clear away"):
                 stack.down(settings)
-
-
-def _pick_rows(story: acts.Story) -> None:
-    """Take one accepted row of each dataset as the request that everybody sends."""
-    from samovar.pipelines.context import open_context  # noqa: PLC0415 - heavy, and wanted here only
-    from samovar.store import datasets  # noqa: PLC0415
-
-    with open_context(story.settings) as ctx, ctx.db.begin() as connection:
-        for one in story.claims:
-            dataset = datasets.latest(connection, one.project.name)
-            if dataset is None:
-                raise SamovarError(f"{one.project.name} has no dataset after ingest.")
-            row = ctx.lake.read(dataset.url).head(1).to_dicts()[0]
-            one.row = {spec.name: row[spec.name] for spec in one.project.contract.fields}
 
 
 @contextmanager
