@@ -36,6 +36,7 @@ _HOMES = {
         "promote",
         "infer",
         "monitor",
+        "reproduce",
         "retrain",
         "rollback",
         "drift_inject",
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from samovar.pipelines.api import monitor as monitor
     from samovar.pipelines.api import promote as promote
     from samovar.pipelines.api import replay as replay
+    from samovar.pipelines.api import reproduce as reproduce
     from samovar.pipelines.api import retrain as retrain
     from samovar.pipelines.api import rollback as rollback
     from samovar.pipelines.api import select as select

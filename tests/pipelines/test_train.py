@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import mlflow
 import polars as pl
@@ -176,7 +177,24 @@ class TestResult:
             assert run.inputs.dataset_inputs[0].dataset.digest == world.dataset[:36]
             parent = client.get_run(run.data.tags["mlflow.parentRunId"])
             assert parent.info.status == run.info.status == "FINISHED"
-            assert [one.path for one in client.list_artifacts(row["run_id"], "plots")] == ["plots/evaluation.png"]
+            winner = row["run_id"] == world.result["run_id"]
+            plots = [one.path for one in client.list_artifacts(row["run_id"], "plots")]
+            assert plots == (["plots/details.png", "plots/evaluation.png"] if winner else ["plots/evaluation.png"])
+            assert {"slice/plan/pro", "importance/amount"} <= set(run.data.metrics)
+
+    def test_the_winner_has_a_card_that_its_version_names_and_that_needs_nothing_else(self, world):
+        with world.context() as ctx:
+            version = ctx.registry.version(world.name, 1)
+        client = mlflow.MlflowClient(world.url)
+        described = client.get_model_version(world.name, "1").description
+        assert version.tags["samovar.model_card"] == f"runs:/{world.result['run_id']}/model_card.html"
+        assert version.tags["samovar.model_card"] in described
+        page = mlflow.artifacts.download_artifacts(version.tags["samovar.model_card"], tracking_uri=world.url)
+        html = Path(page).read_text()
+        assert html.count("data:image/png;base64,") == 2
+        assert "http" not in html
+        for said in ("How good it is", "plan: pro", "What it looks at", "Its surest mistakes", world.dataset):
+            assert said in html
 
     def test_the_model_folder_carries_all_an_endpoint_and_a_monitor_need(self, world):
         with world.context() as ctx:

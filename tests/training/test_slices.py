@@ -91,6 +91,13 @@ def test_periods_are_in_the_order_of_time(every):
     assert len(levels) == {"day": 12, "week": 2, "month": 2, "quarter": 1, "year": 1}[every]
 
 
+def test_values_that_are_called_as_the_special_levels_lose_no_row():
+    """Nor hide the rows without a value."""
+    column = pl.Series(["missing", None, "other", "x"])
+    levels = slices.levels(sv.Slice("shelf"), column, column)
+    assert {level: int(mask.sum()) for level, mask in levels.items()} == {"missing": 2, "other": 1, "x": 1}
+
+
 def test_default_slices_are_closed_sets_and_text_lengths():
     """A project that declares none is looked at, too; one that declares an empty tuple is not."""
     assert [one.name for one in slices.of(project())] == ["text length", "shelf"]

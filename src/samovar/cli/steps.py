@@ -1,4 +1,4 @@
-"""Commands of the loop: ``ingest``, ``train``, ``promote``, ``infer``, ``monitor``, ``retrain``, ``rollback``, ``drift inject``."""
+"""Commands of the loop: from ``ingest`` to ``rollback``, and ``drift inject``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Moment = Annotated[dt.datetime | None, typer.Option(help="Time in UTC, such as 2
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (ingest, train, select, promote, infer, monitor, retrain, rollback):
+    for command in (ingest, train, select, promote, infer, monitor, retrain, reproduce, rollback):
         app.command(rich_help_panel=_PANEL)(command)
     drift = typer.Typer(no_args_is_help=True, help="Make a drifted batch, to see what happens.")
     drift.command("inject")(drift_inject)
@@ -153,6 +153,29 @@ def retrain(
         result = api.retrain(project, force=force, progress=advance, settings=settings)
     words = output.cell(result.get("reason", result["status"]))
     output.emit(result, lambda console: _plain(console, project, words, result), as_json=as_json)
+
+
+def reproduce(
+    run: Annotated[str, typer.Argument(metavar="RUN_ID", help="The MLflow run of one candidate.", show_default=False)],
+    *,
+    as_json: output.Json = False,
+) -> None:
+    """Fit a run's recorded parameters again, and see whether the same model comes out; 1 if it does not."""
+    from samovar.pipelines import api
+
+    settings = output.prepare()
+    with _candidate_bars(as_json=as_json) as advance:
+        result = api.reproduce(run, progress=advance, settings=settings)
+
+    def show(console: Console) -> None:
+        colour = "green" if result["reproduced"] else "yellow"
+        _headline(console, result["project"], f"[{colour}]{output.cell(result['reason'])}[/]", result)
+        facts = {"candidate": result["candidate"], "dataset": result["dataset"][:12], "recorded": result["recorded"][:12]}
+        output.show_facts(console, facts | {"fitted": result["fitted"][:12], **result["differs"]})
+
+    output.emit(result, show, as_json=as_json)
+    if not result["reproduced"]:
+        raise typer.Exit(1)
 
 
 def rollback(

@@ -108,6 +108,14 @@ def retrain(
         return step(ctx, found, force=force, progress=progress)
 
 
+def reproduce(run_id: str, *, progress: Report | None = None, settings: Settings | None = None) -> dict[str, Any]:
+    """Fit a run's recorded parameters again; see `samovar.pipelines.reproduce.reproduce`."""
+    from samovar.pipelines.reproduce import reproduce as step
+
+    with open_context(settings) as ctx:
+        return step(ctx, run_id, workspace.find, progress)
+
+
 def rollback(
     target: str | Project, alias: str | None = None, *, to: int | None = None, settings: Settings | None = None
 ) -> dict[str, Any]:
@@ -274,6 +282,7 @@ __all__ = [
     "monitor",
     "promote",
     "replay",
+    "reproduce",
     "retrain",
     "rollback",
     "select",

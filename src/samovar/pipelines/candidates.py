@@ -13,12 +13,13 @@ from samovar.contracts import document
 from samovar.contracts.answers import default_response
 from samovar.contracts.signature import to_columns
 from samovar.contracts.spec import ModelContract
-from samovar.pipelines import identity
+from samovar.pipelines import identity, provenance
 from samovar.profiles import profile
 from samovar.project import CandidateSpec
 from samovar.registry import model_folder, runs
+from samovar.serving.spool import privacy
 from samovar.store import urls
-from samovar.training import card, fanout, plots, table, threshold
+from samovar.training import card, fanout, importance, mistakes, plots, slices, table, threshold
 from samovar.training.evaluation import Evaluation, evaluate
 from samovar.training.job import Failed, FeatureFolder, Job, Trained
 from samovar.training.outcomes import Outcome, are_ordinal, class_indices
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from samovar.registry.runs import Run
     from samovar.store.datasets import Dataset
     from samovar.training.fanout import Report
+    from samovar.training.slices import Levels
     from samovar.training.split import Split
 
 MODEL_FOLDER = "model"
 EVALUATION = "evaluation.json"
+MISTAKES = "mistakes.json"
 _EXAMPLE_ROWS = 3
 BASELINE = "plain logistic regression"
 _MLFLOW_TYPES = {bool: "boolean", int: "long", float: "double", str: "string"}
@@ -60,6 +63,8 @@ class Study:
         parts: training rows (in time order, where there is time) and held-out rows.
         classes: of the target.
         job: what the candidates' processes are given.
+        slices: parts of the held-out rows.
+        commit: of the project's file, if it is in a git repository.
     """
 
     project: Project
@@ -67,6 +72,8 @@ class Study:
     parts: Split
     classes: tuple[Scalar, ...]
     job: Job
+    slices: dict[str, Levels]
+    commit: dict[str, Any] | None = None
 
     def outcome(self, trained: Trained) -> Outcome:
         """A candidate's answers on the held-out rows, with the threshold that its out-of-fold answers chose."""
@@ -77,17 +84,33 @@ class Study:
 
     def judge(self, trained: Trained, baseline: Trained | None) -> Judged:
         """Judge a candidate, and compare it with a plain logistic regression."""
+        outcome = self.outcome(trained)
         found = evaluate(
-            self.outcome(trained),
+            outcome,
             metric=self.project.metric,
             classes=self.classes,
             calibration=trained.calibration,
             seed=self.job.seed,
             baseline=self.outcome(baseline) if baseline else None,
+            slices=self.slices,
         )
-        where: dict[str, Any] = {"project": self.project.name, "dataset": self.dataset.digest}
+        where: dict[str, Any] = {"project": self.project.name, "dataset": self.dataset.digest, "model": self._about(trained)}
         where |= {"split": self.parts.how, "train_rows": self.parts.train.height, "dropped_rows": self.parts.dropped}
-        return Judged(trained, Evaluation(found.outcome, where | found.document))
+        return Judged(trained, Evaluation(outcome, where | found.document | self._learned(trained, outcome)))
+
+    def _about(self, trained: Trained) -> dict[str, Any]:
+        project = self.project
+        about = {"name": project.model, "description": project.description, "target": project.target}
+        params = {name: str(value) for name, value in trained.params.items()}
+        return about | {"kind": trained.kind, "candidate": trained.name, "params": params}
+
+    def _learned(self, trained: Trained, outcome: Outcome) -> dict[str, Any]:
+        """What the candidate looks at: fields by what shuffling them costs, and a linear text model's words."""
+        permuted, asked = trained.permuted, self.job.asked
+        if permuted is None or asked is None:
+            return {}
+        fields = importance.importances(outcome, asked, permuted, self.project.metric, self.job.seed)
+        return {"importance": {"rows": int(asked.size), "fields": fields}, "tokens": trained.tokens}
 
 
 def prepare(ctx: Context, project: Project, data: Dataset, key: str, *, code: str | None = None) -> Study:
@@ -120,8 +143,9 @@ def prepare(ctx: Context, project: Project, data: Dataset, key: str, *, code: st
         storage=urls.study_url(ctx.settings),
         search=project.search,
         features=_feature_folder(ctx, code or identity.code_digest(project)),
+        asked=importance.choose(class_indices(parts.held_out[project.target].to_list(), classes), project.contract, seed),
     )
-    return Study(project, data, parts, classes, job)
+    return Study(project, data, parts, classes, job, slices.masks(project, parts.train, parts.held_out), provenance.commit(project))
 
 
 def _feature_folder(ctx: Context, code: str) -> FeatureFolder | None:
@@ -177,19 +201,29 @@ def log(ctx: Context, study: Study, one: Judged, run: Run) -> None:
         one.evaluation.figures() | times | {f"selection_{study.project.metric}": trained.selection},
     )
     documents = _documents(study, one)
-    drawn = {f"plots/{name}": png for name, png in plots.draw(one.evaluation).items()}
+    drawn = {f"plots/{name}": png for name, png in plots.draw(one.evaluation.document).items()}
     model = {f"{MODEL_FOLDER}/{path}": content for path, content in _model(study, one, run, documents).items()}
-    runs.log_files(ctx.registry, run, documents | drawn | model)
+    origin = provenance.record(study.project, ctx.settings, trained, study.dataset.digest, study.commit)
+    runs.tag(ctx.registry, run, provenance.tags(origin))
+    beside = {MISTAKES: _mistakes(ctx, study, one), provenance.FILE: json.dumps(origin, indent=1).encode()}
+    runs.log_files(ctx.registry, run, documents | drawn | model | beside)
+
+
+def _mistakes(ctx: Context, study: Study, one: Judged) -> bytes:
+    """Rows, so not in the model's folder: whoever serves a model need not see what it was judged on."""
+    hasher = privacy.Hasher(privacy.read_key(ctx.settings.spool_folder))
+    held_out = study.parts.held_out
+    found = mistakes.worst(one.evaluation.outcome, held_out, study.project.contract, study.classes, hasher)
+    return json.dumps(found, indent=1, default=str).encode()
 
 
 def _documents(study: Study, one: Judged) -> dict[str, bytes]:
     """What people and other parts read of a version, beside the model in its folder and in the run."""
-    text = card.write(study.project, one.trained, one.evaluation.document)
     return {
         document.PATH: document.dump(_contract(study, one)),
         profile.FILE_NAME: profile.encode(_reference(study, one)),
         EVALUATION: json.dumps(one.evaluation.document, indent=1).encode(),
-        "model_card.md": text.encode(),
+        "model_card.md": card.markdown(one.evaluation.document).encode(),
     }
 
 

@@ -36,26 +36,29 @@ def digest_of(value: Any) -> str:
 
 def settings_digest(project: Project, settings: Settings) -> str:
     """Return the digest of all that a project declares and a setting adds to what training does."""
-    return digest_of(
-        {
-            "candidates": [_candidate(spec) for spec in project.candidates],
-            "contract": project.contract,
-            "gate": project.gate,
-            "groups": project.groups,
-            "holdout": project.holdout,
-            "label_delay": project.label_delay,
-            "metric": project.metric,
-            "model": project.model,
-            "positive": project.positive,
-            "response": project.response,
-            "search": project.search,
-            "seed": settings.seed,
-            "slices": project.slices,
-            "target": project.target,
-            "threshold": project.threshold,
-            "time": project.time,
-        }
-    )
+    return digest_of(declarations(project, settings))
+
+
+def declarations(project: Project, settings: Settings) -> dict[str, Any]:
+    """Return all that a project declares and a setting adds to what training does, by name."""
+    return {
+        "candidates": [_candidate(spec) for spec in project.candidates],
+        "contract": project.contract,
+        "gate": project.gate,
+        "groups": project.groups,
+        "holdout": project.holdout,
+        "label_delay": project.label_delay,
+        "metric": project.metric,
+        "model": project.model,
+        "positive": project.positive,
+        "response": project.response,
+        "search": project.search,
+        "seed": settings.seed,
+        "slices": project.slices,
+        "target": project.target,
+        "threshold": project.threshold,
+        "time": project.time,
+    }
 
 
 def _candidate(spec: CandidateSpec) -> dict[str, Any]:

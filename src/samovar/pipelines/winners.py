@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from samovar.errors import Conflict, ModelError
 from samovar.logs import get_logger
-from samovar.pipelines import aliases, candidates, people, steps
+from samovar.pipelines import aliases, candidates, cards, people, steps
 from samovar.registry import runs
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def register(ctx: Context, project: Project, summary: dict[str, Any], key: str) 
         "samovar.metric": f"{project.metric}={summary['value']:.6f}",
     }
     source = f"{run.artifact_uri}/{candidates.MODEL_FOLDER}"
-    version = ctx.registry.create_version(project.model, source=source, run_id=run.run_id, tags=tags)
+    described, tags[cards.TAG] = cards.publish(ctx, run)
+    version = ctx.registry.create_version(project.model, source=source, run_id=run.run_id, tags=tags, description=described)
     _log.info("version registered", model=project.model, version=version.version, kind=summary["kind"])
     return version
 

@@ -88,6 +88,11 @@ def log_series(registry: Registry, run: Run, series: Mapping[str, Mapping[int, f
         registry.rest.post("runs/log-batch", run_id=run.run_id, metrics=part)
 
 
+def tag(registry: Registry, run: Run, tags: Mapping[str, str]) -> None:
+    """Set tags of a run."""
+    registry.rest.post("runs/log-batch", run_id=run.run_id, tags=_pairs(tags))
+
+
 def log_dataset(  # noqa: PLR0913 - what MLflow shows of a dataset
     registry: Registry, run: Run, *, name: str, digest: str, source: str, rows: int
 ) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from samovar.training.metrics import LOSSES, SCORES, value
+from samovar.training import metrics
+from samovar.training.metrics import value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,7 @@ def samples(  # noqa: PLR0913 - models, rows, and how to draw them
     """
     if any(not np.array_equal(outcomes[0].truth, one.truth) for one in outcomes[1:]):
         raise ValueError("two outcomes are paired only over the same rows")
-    function = SCORES.get(name) or LOSSES[name]
+    score = metrics.function(name)
     size = outcomes[0].truth.size
     rounds = max(_FEWEST, min(rounds, _MEMORY // size))
     counts = _counts(size, rounds, seed, block)
@@ -107,11 +108,20 @@ def samples(  # noqa: PLR0913 - models, rows, and how to draw them
         weights = (part if rows is None else part[:, rows]).astype(float)
         with np.errstate(divide="ignore", invalid="ignore"):  # a resample without any row of a small part has no score
             for scores, one in zip(found, judged, strict=True):
-                scores.append(function(one, weights))
+                scores.append(score(one, weights))
     return [Sample(value(name, one), np.concatenate(scores)) for one, scores in zip(judged, found, strict=True)]
 
 
-@functools.lru_cache(maxsize=2)
+def weighted(name: str, outcome: Outcome, weights: np.ndarray, *, seed: int, rounds: int) -> Sample:
+    """Score rows that stand for ``weights`` rows each, shape (n,)."""
+    size = outcome.truth.size
+    counts = np.vstack([np.ones(size), _counts(size, rounds, seed)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = metrics.function(name)(outcome, counts * weights)
+    return Sample(float(scores[0]), scores[1:])
+
+
+@functools.lru_cache(maxsize=3)  # of the whole, of its slices and of the rows asked about
 def _counts(rows: int, rounds: int, seed: int, block: int = 1) -> np.ndarray:
     """How often each row is drawn in each resample, shape (rounds, rows); one byte each, since nobody is drawn 256 times."""
     random = np.random.default_rng(seed)

@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from samovar import encoders
-from samovar.training import builders, calibration, canonical, features, groups
+from samovar.training import builders, calibration, canonical, features, groups, importance, tokens
 from samovar.training.features import Features
 from samovar.training.job import Job, Progress, Trained
 from samovar.training.judge import Judge
@@ -90,7 +90,14 @@ class Candidate:
             trials=found.trials,
             chosen=found.chosen,
             reason=found.reason,
+            permuted=self._permuted(estimator),
+            tokens=tokens.top(estimator, self._job.contract),
         )
+
+    def _permuted(self, estimator: Any) -> importance.Permuted | None:
+        if self._job.asked is None:
+            return None
+        return importance.ask(estimator, self._held_out.iloc[self._job.asked], self._job.contract, self._job.seed)
 
     def _effective(self, params: dict[str, Any]) -> dict[str, Any]:
         """The parameters found, and what the estimator uses for the searched ones that stayed at its defaults."""

@@ -6,17 +6,23 @@ become their order of appearance and the time the zip epoch: the digest of a mod
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
 from typing import Any
 
+import numpy as np
 import skops.io
 from sklearn.base import BaseEstimator
 
 from samovar.errors import ModelError
 
 _PLAIN = "JsonNode"  # skops's word for a number, a string, a truth value or None
+_NPY = b"\x93NUMPY"
+_MARKS = frozenset({"__id__", "__class__", "__module__", "__loader__"})
+_WRITERS = frozenset({"_skops_version", "_sklearn_version", "protocol"})
+"""Which versions wrote the file: no part of what was fitted."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -71,6 +77,66 @@ def canonical(data: bytes) -> bytes:
             _store(archive, new, contents[old])
         _store(archive, "schema.json", json.dumps(schema, indent=1).encode())
     return target.getvalue()
+
+
+def digest(data: bytes) -> str:
+    """Return the SHA-256 of what was fitted: of content, whatever compressed it.
+
+    Which equal numbers and texts are one object in memory is no part of it: that depends on where a parameter was read from.
+    """
+    total = hashlib.sha256()
+    for path, leaf in leaves(data).items():
+        total.update(hashlib.sha256(path.encode()).digest() + hashlib.sha256(leaf).digest())
+    return total.hexdigest()
+
+
+def differences(then: bytes, now: bytes, most: int = 10) -> list[str]:
+    """Say what differs between two stored models, in the order of the model: at most so many lines."""
+    old, new = leaves(then), leaves(now)
+    found = [f"{path}: {_difference(old.get(path), new.get(path))}" for path in old | new if old.get(path) != new.get(path)]
+    return [*found[:most], *([f"and {len(found) - most} more"] if len(found) > most else [])]
+
+
+def leaves(data: bytes) -> dict[str, bytes]:
+    """Everything a model holds by its path: arrays as ``.npy``, numbers and texts as JSON, and the types of what holds them."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        found: dict[str, bytes] = {}
+        _collect(json.loads(archive.read("schema.json")), "model", archive, found)
+    return found
+
+
+def _collect(node: Any, path: str, archive: zipfile.ZipFile, found: dict[str, bytes]) -> None:
+    if isinstance(node, list):
+        for place, item in enumerate(node):
+            _collect(item, f"{path}[{place}]", archive, found)
+    elif isinstance(node, dict) and node.get("__loader__") == "JsonNode":
+        found[path] = str(node["content"]).encode()
+    elif isinstance(node, dict) and "__loader__" in node:
+        kind = f"{node.get('__module__')}.{node.get('__class__')}"  # an object and its dictionary have one path
+        found[f"{path}:type"] = found.get(f"{path}:type", b"") + f"{kind};".encode()
+        for key, value in node.items():
+            if key == "file" and isinstance(value, str):
+                found[path] = archive.read(value)
+            elif key not in _MARKS | _WRITERS:
+                _collect(value, path if key == "content" else f"{path}.{key}", archive, found)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            _collect(value, f"{path}.{key}", archive, found)
+    else:
+        found[path] = json.dumps(node).encode()
+
+
+def _difference(then: bytes | None, now: bytes | None) -> str:
+    if then is None or now is None:
+        return "only in the recorded model" if now is None else "only in the new model"
+    if not then.startswith(_NPY) or not now.startswith(_NPY):
+        return f"{then[:60].decode(errors='replace')} was recorded, {now[:60].decode(errors='replace')} was fitted"
+    old, new = (np.load(io.BytesIO(one), allow_pickle=False) for one in (then, now))
+    if old.shape != new.shape or old.dtype != new.dtype:
+        return f"shape {old.shape} of {old.dtype} was recorded, {new.shape} of {new.dtype} was fitted"
+    if old.dtype.kind not in "iuf":
+        return f"{int((old != new).sum())} of {old.size} entries differ"
+    return f"the greatest difference is {np.abs(old.astype(float) - new.astype(float)).max():.3g}"
 
 
 def _renumber(node: Any, numbers: dict[int | str, int], files: dict[str, str]) -> None:

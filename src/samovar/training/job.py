@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from samovar.contracts.spec import ContractSpec, Scalar
     from samovar.project import CandidateSpec
     from samovar.training.choice import Trial
+    from samovar.training.importance import Permuted
     from samovar.training.outcomes import Outcome
+    from samovar.training.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Job:
         groups: codes (n, k) of the training rows' groups, see `samovar.training.groups`; None where there are none.
         search: objectives and budget of the search.
         features: where prepared rows are kept; None prepares them each time.
+        asked: positions of the held-out rows on which a fitted model is asked again with each field shuffled; none for no question.
     """
 
     contract: ContractSpec
@@ -70,6 +73,7 @@ class Job:
     groups: np.ndarray | None = None
     search: Search = field(default_factory=Search)
     features: FeatureFolder | None = None
+    asked: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class Trained:
         trials: what its search tried.
         chosen: number of the trial whose parameters it has.
         reason: why that one.
+        permuted: its answers on the rows asked about, with each field shuffled.
+        tokens: words with the greatest weight, of a model that is linear in them.
     """
 
     name: str
@@ -109,6 +115,8 @@ class Trained:
     trials: tuple[Trial, ...] = ()
     chosen: int | None = None
     reason: str = ""
+    permuted: Permuted | None = None
+    tokens: Tokens = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

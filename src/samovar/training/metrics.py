@@ -78,6 +78,24 @@ def adjacent_accuracy(outcome: Outcome, weights: np.ndarray) -> np.ndarray:
     return _mean(np.abs(outcome.predicted - outcome.truth) <= 1, weights)
 
 
+def precision(outcome: Outcome, weights: np.ndarray) -> np.ndarray:
+    """Share of true positives among the rows said to be positive; binary models, at their threshold."""
+    said = outcome.score >= outcome.threshold
+    return _divide(weights @ (said & outcome.is_positive), weights @ said)
+
+
+def recall(outcome: Outcome, weights: np.ndarray) -> np.ndarray:
+    """Share of the positive rows that are said to be positive; binary models, at their threshold."""
+    said = outcome.score >= outcome.threshold
+    return _divide(weights @ (said & outcome.is_positive), weights @ outcome.is_positive)
+
+
+def f1(outcome: Outcome, weights: np.ndarray) -> np.ndarray:
+    """Harmonic mean of precision and recall of the positive class; binary models, at their threshold."""
+    said = outcome.score >= outcome.threshold
+    return _divide(2 * (weights @ (said & outcome.is_positive)), weights @ said + weights @ outcome.is_positive)
+
+
 def brier(outcome: Outcome, weights: np.ndarray) -> np.ndarray:
     """Mean squared error of the probabilities: of the positive class, or summed over more than two classes. Smaller is better."""
     if outcome.positive is not None:
@@ -145,6 +163,14 @@ ORDINAL = frozenset({"quadratic_kappa", "neg_mean_absolute_error", "adjacent_acc
 LOSSES: dict[str, Callable[[Outcome, np.ndarray], np.ndarray]] = {"brier": brier, "ece": ece}
 """Calibration; smaller is better."""
 
+DECISIONS: dict[str, Callable[[Outcome, np.ndarray], np.ndarray]] = {"precision": precision, "recall": recall, "f1": f1}
+"""What comes of a binary model's threshold; larger is better."""
+
+
+def function(name: str) -> Callable[[Outcome, np.ndarray], np.ndarray]:
+    """A figure's function by name; raises KeyError."""
+    return (SCORES | LOSSES | DECISIONS)[name]
+
 
 def applicable(outcome: Outcome) -> list[str]:
     """Names of the scores that mean something for the outcome's classes."""
@@ -156,8 +182,7 @@ def applicable(outcome: Outcome) -> list[str]:
 
 def value(name: str, outcome: Outcome) -> float:
     """One score or loss over all rows, each counted once."""
-    function = SCORES.get(name) or LOSSES[name]
-    return float(function(outcome, np.ones((1, outcome.truth.size)))[0])
+    return float(function(name)(outcome, np.ones((1, outcome.truth.size)))[0])
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -165,7 +190,7 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.asarray(np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0))
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0))
 
 
 def _falling(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

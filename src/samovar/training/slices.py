@@ -57,6 +57,8 @@ def default(project: Project) -> tuple[Slice, ...]:
 
 
 def _default(field: FieldSpec) -> Slice | None:
+    if field.log != "keep":  # a level's name is a value of the field
+        return None
     if field.role == "text":
         return Slice(field.name, "length", quantiles=_LENGTH_PARTS)
     if field.dtype == "bool" or (field.choices is not None and 2 <= len(field.choices) <= _MOST_LEVELS):
@@ -112,4 +114,4 @@ def _quantiles(train: pl.Series, parts: int) -> np.ndarray:
 
 
 def _with_missing(found: Levels, missing: np.ndarray) -> Levels:
-    return found | {MISSING: missing} if missing.any() else found
+    return found | {MISSING: missing | found.get(MISSING, False)} if missing.any() else found
