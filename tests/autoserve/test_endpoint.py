@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from samovar.autoserve import protocol
@@ -213,5 +214,6 @@ def test_the_machine_finds_a_swap_that_is_too_early(monkeypatch):
             self._promote(slot)
 
     monkeypatch.setattr(Endpoint, "on_accepting", hasty)
-    with pytest.raises(AssertionError):
+    # A failed example leaves its sockets to the collector, so that asked again it may fail at another count.
+    with pytest.raises((AssertionError, Flaky)):
         run_state_machine_as_test(Endpoints, settings=settings(max_examples=50, stateful_step_count=40, deadline=None))

@@ -122,7 +122,9 @@ def test_an_alias_set_by_the_stock_client_is_served_moved_without_loss_and_ended
         client.endpoint(settings, "plain")
 
 
-def test_a_version_built_before_is_served_after_a_restart_without_a_builder(new_agent, settings, models, tmp_path, children):
+def test_a_version_built_before_is_served_after_a_restart_without_a_builder(
+    new_agent, settings, models, tmp_path, children, eventually
+):
     """From the kept plan: the process that would build is not even started. A damaged plan is built again."""
     models.set_registered_model_alias("plain", "Production", "1")
     starts = []
@@ -136,6 +138,8 @@ def test_a_version_built_before_is_served_after_a_restart_without_a_builder(new_
             assert len(ask(status)) == len(ROWS)
             assert status.engine == "compiled"
             starts.append("ample zygote" in children(agent))
+            # A plan is kept after it was delivered; a controller that ends before has nothing to start from.
+            eventually(lambda: list((tmp_path / "cache" / "plans").glob("*.plan")))
         finally:
             controller.process.send_signal(signal.SIGTERM)
             controller.process.wait(20)

@@ -41,7 +41,7 @@ def trained(samovar):
     assert (ingested["status"], ingested["rows"], ingested["rejected"]) == ("done", 3000, 0)
     part = samovar("train", "tour", "--kind", "logreg")
     assert {"run_id", "value", "interval", "selection", "training"} <= part.keys()
-    assert samovar("select", "tour", SELECTED_MODEL_KINDS="mlp", code=1)["error"]["kind"] == "NotFound"
+    assert samovar("select", "tour", SELECTED_MODEL_KINDS="hist_gradient_boosting", code=1)["error"]["kind"] == "NotFound"
     return samovar("select", "tour")
 
 

@@ -197,7 +197,7 @@ def test_a_compiler_that_fails_costs_only_speed(logged, monkeypatch):
     """Whatever goes wrong in the compiler, the native model serves."""
     from samovar.scoring import lowering
 
-    monkeypatch.setattr(lowering, "compile_model", lambda *_: 1 // 0)
+    monkeypatch.setattr(lowering, "compile_model", lambda *_, **__: 1 // 0)
     plan = load_plan(logged("logreg").files, "iris", 1)
     assert plan.engine == "sklearn"
     assert "ZeroDivisionError" in plan.notes
@@ -211,8 +211,8 @@ def test_a_lowered_model_that_answers_otherwise_is_not_used(logged, monkeypatch)
 
     right = lowering.compile_model
 
-    def wrong(model, columns):
-        program = right(model, columns)
+    def wrong(model, columns, **options):
+        program = right(model, columns, **options)
         first = program.nodes[0]
         name = next(name for name in first.__struct_fields__ if isinstance(getattr(first, name), Array))
         table = getattr(first, name).open().copy()

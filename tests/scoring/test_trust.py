@@ -86,7 +86,7 @@ def test_every_name_on_the_list_exists():
     for names in ALLOWED.values():
         for name in names:
             module, _, attribute = name.rpartition(".")
-            assert module.split(".")[0] in ("builtins", "collections", "numpy", "scipy", "sklearn")
+            assert module.split(".")[0] in ("builtins", "collections", "numpy", "samovar", "scipy", "sklearn")
             assert hasattr(importlib.import_module(module), attribute), name
 
 
