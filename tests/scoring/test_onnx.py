@@ -175,3 +175,51 @@ def test_outputs_of_several_lengths_make_no_table_and_say_so(tmp_path):
     plan = load_plan(files, "onnx", 1, compile=False)
     with pytest.raises(ModelError, match="differ in length"):
         ours(plan, {"dataframe_split": FRAME.to_dict(orient="split")})
+
+
+def test_the_last_of_several_locations_counts_as_it_does_for_onnxruntime(tmp_path):
+    def change(model):
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for place in ("model.onnx", "../../etc/passwd"):
+            tensor.external_data.add(key="location", value=place)
+
+    with pytest.raises(ModelError, match="outside of the model's folder"):
+        load_plan(broken(tmp_path, change), "onnx", 1)
+
+
+def test_tensors_from_elsewhere_are_refused_also_in_branches_of_nothing_but_sparse_ones(tmp_path):
+    def change(model):
+        inner = onnx.GraphProto(name="inner")
+        values = inner.sparse_initializer.add().values
+        values.data_location = TensorProto.EXTERNAL
+        values.external_data.add(key="location", value="/etc/passwd")
+        model.graph.node.append(helper.make_node("If", ["X"], ["Z"], then_branch=inner, else_branch=inner))
+
+    with pytest.raises(ModelError, match="outside of the model's folder"):
+        load_plan(broken(tmp_path, change), "onnx", 1)
+
+
+def test_a_graph_that_was_exported_for_one_row_is_given_one(tmp_path):
+    model = product(np.ones((3, 2), dtype=np.float32))
+    for port in (model.graph.input[0], model.graph.output[0]):
+        port.type.tensor_type.shape.dim[0].dim_value = 1
+    plan = load_plan(logged(tmp_path / "model", model, X[:1]), "onnx", 1)
+    assert plan.engine == "onnx"
+    np.testing.assert_allclose(open_engine(plan).columns([[1.0], [2.0], [4.0]]).labels, [[7.0, 7.0]])
+
+
+@pytest.mark.parametrize("last", ["Mul", "Relu", "Tanh"])
+def test_what_was_squeezed_stays_of_one_dimension(tmp_path, last):
+    graph = product(np.ones((3, 1), dtype=np.float32))
+    known = [numpy_helper.from_array(np.array([1]), "axes"), numpy_helper.from_array(np.float32([3.0]), "three")]
+    graph.graph.initializer.extend(known)
+    graph.graph.node.append(helper.make_node("Squeeze", ["Y", "axes"], ["flat"]))
+    graph.graph.node.append(helper.make_node(last, ["flat", "three"] if last == "Mul" else ["flat"], ["last"]))
+    graph.graph.output[0].CopyFrom(helper.make_tensor_value_info("last", TensorProto.FLOAT, [None]))
+    files = logged(tmp_path / "model", graph, X[:5])
+    answers = [ours(load_plan(files, "onnx", 1, compile=how), {"inputs": X[:5].tolist()})["predictions"] for how in (True, False)]
+    assert load_plan(files, "onnx", 1).engine == "compiled"
+    np.testing.assert_allclose(answers[0]["last"], answers[1]["last"], rtol=1e-5)
+    assert np.shape(answers[0]["last"]) == (5,)

@@ -43,6 +43,8 @@ class Session:
         self._session = session
         self.inputs: dict[str, str] = {each.name: each.type for each in session.get_inputs()}
         self.outputs: list[str] = [each.name for each in session.get_outputs()]
+        self.any_rows = not any(each.shape and isinstance(each.shape[0], int) for each in session.get_inputs())
+        """Whether it takes any number of rows; graphs are exported for just one, too."""
 
     def run(self, feeds: dict[str, np.ndarray]) -> list[Any]:
         """Return the outputs, in order.
@@ -123,7 +125,7 @@ class OnnxEngine(PyfuncEngine):
 
         A row alone is asked twice: onnxruntime adds up a matrix of one row in another order than all others.
         """
-        lonely = len(columns[0]) == 1
+        lonely = len(columns[0]) == 1 and self._session.any_rows
         data = self._tables.of_columns([[*column, *column] for column in columns] if lonely else columns)
         scores = self._read(self._session.run(self._session.feeds(data)))
         if not lonely:
@@ -214,6 +216,8 @@ def _session(plan: ScorerPlan, data: bytes, outside: Sequence[str]) -> Any:
         1  # a team of threads costs more than a row, and workers share cores
     )
     options.log_severity_level = 4  # its words may hold values
+    # What was judged is the protobuf message: bytes may be a file of onnxruntime's own format as well, which it would prefer.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         if not outside:
             return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

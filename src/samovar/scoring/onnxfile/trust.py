@@ -36,7 +36,8 @@ def external(model: Any) -> list[str]:
     Raises:
         ModelError: one of them is not simply a name in the model's own folder.
     """
-    found = {_location(tensor) for tensor in _tensors(model) if tensor.external_data or tensor.data_location}
+    tensors = (tensor for tensor in _tensors(model) if tensor.external_data or tensor.data_location)
+    found = {name for tensor in tensors for name in _locations(tensor)}
     for name in found:
         path = PurePosixPath(name)
         if not name or path.is_absolute() or len(path.parts) != 1 or ".." in path.parts or "\\" in name:
@@ -54,8 +55,9 @@ def outside(data: bytes) -> list[str]:
         return []
 
 
-def _location(tensor: Any) -> str:
-    return next((str(entry.value) for entry in tensor.external_data if entry.key == "location"), "")
+def _locations(tensor: Any) -> list[str]:
+    # All of them: of several, onnxruntime takes the last one.
+    return [str(entry.value) for entry in tensor.external_data if entry.key == "location"] or [""]
 
 
 def _graphs(model: Any) -> Iterator[Any]:
@@ -66,7 +68,10 @@ def _graphs(model: Any) -> Iterator[Any]:
         graph = ahead.pop()
         yield graph
         ahead += [
-            inner for each in _attributes(graph) for inner in (each.g, *each.graphs) if len(inner.node) or len(inner.initializer)
+            inner
+            for each in _attributes(graph)
+            for inner in (each.g, *each.graphs)
+            if len(inner.node) or len(inner.initializer) or len(inner.sparse_initializer)
         ]
 
 

@@ -56,14 +56,14 @@ def sigmoid(node: Node, flow: Flow) -> None:
 def tanh(node: Node, flow: Flow) -> None:
     """The hyperbolic tangent."""
     value = flow.numbers(node)
-    flow.give(node, flow.compute(Activation((value.number,), "tanh"), value.width))
+    flow.give(node, flow.compute(Activation((value.number,), "tanh"), value.width, flat=value.flat))
 
 
 @operator("Relu")
 def relu(node: Node, flow: Flow) -> None:
     """What is below zero is zero."""
     value = flow.numbers(node)
-    flow.give(node, flow.exact(Activation((value.number,), "relu"), value.width))
+    flow.give(node, flow.exact(Activation((value.number,), "relu"), value.width, flat=value.flat))
 
 
 @operator("ArgMax")

@@ -27,8 +27,10 @@ def arithmetic(node: Node, flow: Flow) -> None:
         raise NotLowered("Div begins with a constant.")
     value = flow.numbers(node, 1 - known)
     constant = per_position(flow.known(node, known), value.width, node)
+    if value.flat and flow.known(node, known).ndim > 1:
+        raise NotLowered(f"{node.kind} makes a matrix of what has one dimension.")
     kind = "From" if known == 0 and node.kind == "Sub" else node.kind
-    flow.give(node, flow.compute(_op(kind, value.number, constant), value.width))
+    flow.give(node, flow.compute(_op(kind, value.number, constant), value.width, flat=value.flat))
 
 
 def _op(kind: str, number: int, constant: np.ndarray) -> AnyOp:

@@ -102,13 +102,13 @@ class Flow:
         """Set a node's outputs."""
         self.held.update(zip(node.outputs, values, strict=False))
 
-    def compute(self, op: AnyOp, width: int) -> Numbers:
+    def compute(self, op: AnyOp, width: int, *, flat: bool = False) -> Numbers:
         """Append an operation whose result is rounded."""
-        return Numbers(self.draft.add(Single((self.draft.add(op),))), width)
+        return Numbers(self.draft.add(Single((self.draft.add(op),))), width, flat)
 
-    def exact(self, op: AnyOp, width: int) -> Numbers:
+    def exact(self, op: AnyOp, width: int, *, flat: bool = False) -> Numbers:
         """Append an operation whose result is of float32 numbers as it is."""
-        return Numbers(self.draft.add(op), width)
+        return Numbers(self.draft.add(op), width, flat)
 
     def select(self, value: Held, places: list[int]) -> Held:
         """Return some positions of rows."""
