@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import threading
 
 import pytest
 
@@ -138,6 +139,25 @@ def test_one_moved_alias_is_asked_about_alone(fleet):
     fleet.eventually(lambda: not fleet.controller._builds.wishes())
     assert database == {"read": 1, "write": 2}
     assert fleet.runtime.calls["bring"] == 1
+
+
+def test_what_is_built_is_looked_at_soon_although_another_build_goes_on(fleet):
+    """Not at the next poll, which may be minutes away."""
+    fleet.registry.now, bring, end = many(2), fleet.runtime.bring, threading.Event()
+
+    def slow(key, version, **how):
+        if key.model == "m1":
+            end.wait(60)
+        bring(key, version, **how)
+
+    fleet.runtime.bring = slow
+    fleet.controller.step()
+    try:
+        assert fleet.controller.wake.wait(10)
+        assert [key.model for key in fleet.controller._builds.wishes()] == ["m1"]
+    finally:
+        end.set()
+        fleet.eventually(lambda: not fleet.controller._builds.wishes())
 
 
 def test_tags_are_written_a_few_a_round_and_once(fleet):

@@ -115,6 +115,7 @@ class Controller:
         self.listeners: list[Callable[[Round], None]] = []
         self._builds = Builds(self._build, self._on_built, builders)
         self._looked = -_LOOK_SECONDS
+        self._later: threading.Timer | None = None
         self._retries = Retries(clock)
         self._tags = Tags(registry, clock)
         self._lasting = Lasting(self._retries, self._tags, clock, place)
@@ -289,8 +290,13 @@ class Controller:
 
     def _on_built(self) -> None:
         """Look at what came of a build, but not at once after each of hundreds: every look reads the whole registry."""
-        if not self._builds.wishes() or time.monotonic() - self._looked >= _LOOK_SECONDS:
+        pause = self._looked + _LOOK_SECONDS - time.monotonic()
+        if not self._builds.wishes() or pause <= 0.0:
             self.wake.set()
+        elif self._later is None or not self._later.is_alive():  # the next build may take minutes, and so may the next poll
+            self._later = threading.Timer(pause, self.wake.set)
+            self._later.daemon = True
+            self._later.start()
 
     def _keep_last_good(self, key: Key, version: int) -> None:
         """Have written down what answers before another version takes its place."""
