@@ -23,6 +23,9 @@ DEFAULT = "distilbert/distilbert-base-uncased"
 KNOWN = ("distilbert", "bert", "roberta", "electra")
 """Kinds of network that are read."""
 
+_CODE = frozenset({"auto_map"}) | {f"{start}{part}_implementation" for start in ("", "_") for part in ("attn", "experts")}
+"""Words of a configuration by which transformers fetches code: classes beside the weights, and kernels by their hub name."""
+
 _BATCH = 32  # rows of one forward pass when probabilities are asked for
 _TEXT_LIMIT = 20  # characters per token that are handed to the tokenizer
 
@@ -88,10 +91,9 @@ def restored(state: bytes, config: bytes) -> Any:
     torch, transformers, safetensors = lib("torch"), _transformers(), lib("safetensors.torch")
     torch.set_num_threads(1)
     try:
-        values = json.loads(config)
+        values = {name: value for name, value in json.loads(config).items() if name not in _CODE}
         kind = values.pop("model_type")
         _check_kind(kind)
-        values.pop("auto_map", None)
         made = transformers.AutoConfig.for_model(kind, **values)
         found = transformers.AutoModelForSequenceClassification.from_config(made, trust_remote_code=False)
         found.load_state_dict(safetensors.load(state))
