@@ -191,10 +191,9 @@ def test_the_last_of_several_locations_counts_as_it_does_for_onnxruntime(tmp_pat
 
 def test_tensors_from_elsewhere_are_refused_also_in_branches_of_nothing_but_sparse_ones(tmp_path):
     def change(model):
-        inner = onnx.GraphProto(name="inner")
-        values = inner.sparse_initializer.add().values
-        values.data_location = TensorProto.EXTERNAL
-        values.external_data.add(key="location", value="/etc/passwd")
+        tensor = TensorProto(data_location=TensorProto.EXTERNAL)
+        tensor.external_data.add(key="location", value="/etc/passwd")
+        inner = onnx.GraphProto(name="inner", sparse_initializer=[onnx.SparseTensorProto(values=tensor)])
         model.graph.node.append(helper.make_node("If", ["X"], ["Z"], then_branch=inner, else_branch=inner))
 
     with pytest.raises(ModelError, match="outside of the model's folder"):
