@@ -222,3 +222,14 @@ def test_what_was_squeezed_stays_of_one_dimension(tmp_path, last):
     assert load_plan(files, "onnx", 1).engine == "compiled"
     np.testing.assert_allclose(answers[0]["last"], answers[1]["last"], rtol=1e-5)
     assert np.shape(answers[0]["last"]) == (5,)
+
+
+def test_elements_that_numpy_does_not_have_are_left_to_onnxruntime(tmp_path):
+    graph = product(np.ones((3, 2), dtype=np.float32))
+    graph.graph.initializer.append(helper.make_tensor("half", TensorProto.BFLOAT16, [1], [0.5]))
+    graph.graph.node.append(helper.make_node("Cast", ["half"], ["number"], to=TensorProto.FLOAT))
+    graph.graph.node.append(helper.make_node("Add", ["Y", "number"], ["Z"]))
+    graph.graph.output[0].name = "Z"
+    plan = load_plan(logged(tmp_path / "model", graph, X[:2]), "onnx", 1)
+    assert plan.engine == "onnx"
+    np.testing.assert_allclose(ours(plan, {"inputs": [[1.0, 2.0, 4.0]]})["predictions"]["Z"], [[7.5, 7.5]])

@@ -93,7 +93,7 @@ def read(data: bytes, files: Mapping[str, bytes] | None = None) -> Graph:
     """
     graph = parse(data).graph
     try:
-        known = {tensor.name: Known(_array(tensor, files or {})) for tensor in graph.initializer}
+        known = {tensor.name: Known(_array(tensor, files or {})) for tensor in graph.initializer if _is_read(tensor)}
         return Graph(
             tuple(_node(node, files or {}) for node in graph.node),
             tuple(_port(each) for each in graph.input if each.name not in known),
@@ -125,7 +125,7 @@ def _setting(attribute: Any, files: Mapping[str, bytes]) -> Any:  # noqa: PLR091
         case 3:
             return attribute.s.decode()
         case 4:
-            return Known(_array(attribute.t, files))
+            return Known(_array(attribute.t, files)) if _is_read(attribute.t) else None
         case 6:
             return np.array(attribute.floats, dtype=np.float32)
         case 7:
@@ -134,6 +134,11 @@ def _setting(attribute: Any, files: Mapping[str, bytes]) -> Any:  # noqa: PLR091
             return [each.decode() for each in attribute.strings]
         case _:
             return None  # graphs and what else no rule reads
+
+
+def _is_read(tensor: Any) -> bool:
+    """Whether numpy has such elements; onnxruntime knows more, and what is left out here is merely not lowered."""
+    return tensor.data_type in _DTYPES or tensor.data_type == _STRING
 
 
 def _array(tensor: Any, files: Mapping[str, bytes]) -> np.ndarray:
