@@ -40,12 +40,16 @@ def _digest(text: str) -> str:
 
 
 def _engine_of(settings: Settings) -> str:
-    """Return what tells an engine from others of the same address: behind a socket each machine has its own."""
+    """Return what tells an engine from others of the same address: behind a socket each machine has its own.
+
+    A controller in a container often has no machine's number, and its host name is the container's: two of them at one engine must
+    not both lead, so that nothing is said rather than that.
+    """
     if settings.runtime != "docker" or settings.docker_host.startswith(_REMOTE):
         return ""
     with contextlib.suppress(OSError):
-        return f" {_MACHINE.read_text(encoding='ascii').strip()}"
-    return f" {socket.gethostname()}"
+        return _MACHINE.read_text(encoding="ascii").strip()
+    return ""
 
 
 def _identity(run_dir: Path) -> str:
