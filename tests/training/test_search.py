@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from samovar.errors import ProjectError, StoreUnavailable
+from samovar.errors import ModelError, ProjectError, StoreUnavailable
 from samovar.kinds import hist_gradient_boosting, logreg
 from samovar.project import Search
 from samovar.training import choice
@@ -51,6 +51,15 @@ class TestBudget:
             assert len(found.trials) == len(judged) == 14
             assert [one.number for one in found.trials if one.pruned] == list(range(5, 14))
             assert found.chosen == 0
+
+    def test_a_trial_without_a_figure_counts_and_is_never_taken(self):
+        values = iter([float("nan"), 0.5, float("nan")])
+        found = search(logreg(trials=3), judging(lambda _params: next(values)), seed=1)
+        assert (len(found.trials), found.chosen) == (3, 1)
+
+    def test_a_search_without_any_figure_ends(self):
+        with pytest.raises(ModelError, match="no trial"):
+            search(logreg(trials=2), judging(lambda _params: float("nan")), seed=1)
 
     @pytest.mark.parametrize(
         "wrong", [{"objectives": ("latency",)}, {"objectives": ("metric", "beauty")}, {"trials": 0}, {"minutes": -1.0}]

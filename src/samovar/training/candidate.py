@@ -18,6 +18,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from samovar import encoders
+from samovar.errors import ModelError
 from samovar.training import builders, calibration, canonical, features, groups, importance, tokens
 from samovar.training.features import Features
 from samovar.training.job import Job, Progress, Trained
@@ -72,6 +73,9 @@ class Candidate:
 
     def _trained(self, found: Found, estimator: Any, out_of_fold: Outcome, method: str, began: float) -> Trained:
         held_out = _probabilities(estimator, self._held_out)
+        selection = value(self._job.metric, out_of_fold)
+        if not (np.isfinite(selection) and np.isfinite(held_out).all()):
+            raise ModelError("It gives probabilities that are no numbers, or its metric is not defined on the folds.")
         estimator = features.whole(estimator)
         model = canonical.dumps(estimator)
         return Trained(
@@ -81,7 +85,7 @@ class Candidate:
             model=model,
             types=canonical.untrusted_types(model),
             calibration=method,
-            selection=value(self._job.metric, out_of_fold),
+            selection=selection,
             out_of_fold=out_of_fold,
             held_out=held_out,
             latency_ms=_latency(estimator, self._held_out),

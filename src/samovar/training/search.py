@@ -6,6 +6,7 @@ several processes do the budgeted number of trials together.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -185,6 +186,8 @@ class _Search:
         chosen = {} if defaults else {name: _suggest(one, name, dimension) for name, dimension in self._space.items()}
         one.set_user_attr("params", chosen)
         figures = self._judge(self._fixed | chosen, lambda step, value: self._reached(one, step, value))
+        if not all(math.isfinite(figures[name]) for name in self._plan.objectives):
+            raise optuna.TrialPruned  # Optuna would fail it: it would count for nothing, and be tried again for ever
         one.set_user_attr("figures", {name: float(value) for name, value in figures.items()})
         return tuple(float(figures[name]) for name in self._plan.objectives)
 
