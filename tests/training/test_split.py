@@ -145,6 +145,22 @@ def test_groups_that_hang_together_little_lose_no_row():
     assert 0.2 < parts.held_out.height / 300 <= 0.3
 
 
+def test_blocks_are_held_out_by_what_they_are_and_not_by_where_they_stand():
+    frame = rows(300).with_columns(reviewer=pl.Series(np.arange(300) // 3).cast(pl.String))
+    tested = project(groups=("reviewer",))
+    held_out = set(split(frame, tested, seed=1).held_out["reviewer"])
+    assert set(split(frame.reverse(), tested, seed=1).held_out["reviewer"]) == held_out
+    more = pl.concat([rows(30, seed=5).with_columns(reviewer=pl.lit("new")), frame])
+    assert len(held_out ^ (set(split(more, tested, seed=1).held_out["reviewer"]) - {"new"})) < 15
+
+
+def test_a_large_block_does_not_empty_the_held_out_rows():
+    for seed in range(8):
+        names = ["large" if index < 120 else str(index // 3) for index in range(300)]
+        parts = split(rows(300).with_columns(reviewer=pl.Series(names)), project(groups=("reviewer",)), seed=seed)
+        assert 0.25 < parts.held_out.height / 300 <= 0.3
+
+
 def test_a_rule_holds_out_that_many_rows_of_one_kind_and_no_equal_ones_elsewhere():
     frame = rows(300).with_columns(kind=pl.Series(["a", "b", None]).sample(300, with_replacement=True, seed=1))
     frame = pl.concat([frame, frame.head(40)])

@@ -80,16 +80,30 @@ def _sides(frame: pl.DataFrame, project: Project, seed: int) -> tuple[pl.Series,
         held_out, how = _latest(frame, project), "time, groups apart"
     else:
         ids, whole = groups.blocks(codes)
-        held_out, how = _blocks(ids, project.holdout, seed), "hash of blocks" if whole else "hash of one column's blocks"
+        names = project.groups if whole else (project.groups[int(codes.max(axis=0).argmax())],)
+        held_out, how = _blocks(frame, project, names, ids, seed), "hash of blocks" if whole else "hash of one column's blocks"
     return held_out, pl.Series(groups.parted(codes, held_out.to_numpy())), how
 
 
-def _blocks(ids: np.ndarray, share: float, seed: int) -> pl.Series:
-    """Hold out whole blocks, in the order of a hash, as far as the share goes."""
-    sizes = np.bincount(ids)
-    order = np.argsort([_hash((block,), seed) for block in range(len(sizes))], kind="stable")
+def _blocks(frame: pl.DataFrame, project: Project, names: tuple[str, ...], ids: np.ndarray, seed: int) -> pl.Series:
+    """Hold out whole blocks, in the order of their smallest hash, each that the share still has room for.
+
+    The hashes are of the groups' values, of the content for a row without a group: other rows, or another order of them, move no
+    block to the other side.
+    """
+    assert not isinstance(project.holdout, Holdout)
+    content = frame.select(field.name for field in project.contract.fields).iter_rows()
+    pairs = ([pair for pair in zip(names, row, strict=True) if pair[1] is not None] for row in frame.select(names).iter_rows())
+    ranks = [
+        min(_hash(pair, seed) for pair in known) if known else _hash(row, seed) for known, row in zip(pairs, content, strict=True)
+    ]
+    sizes, room = np.bincount(ids), project.holdout * len(ids)
+    first = np.full(len(sizes), 2**64 - 1, dtype=np.uint64)
+    np.minimum.at(first, ids, np.asarray(ranks, dtype=np.uint64))
     held = np.zeros(len(sizes), dtype=bool)
-    held[order[sizes[order].cumsum() <= share * len(ids)]] = True
+    for block in np.argsort(first, kind="stable"):
+        if sizes[block] <= room:
+            held[block], room = True, room - sizes[block]
     return pl.Series(held[ids])
 
 
