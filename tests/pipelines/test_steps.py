@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import types
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -16,7 +18,7 @@ import pytest
 import samovar as sv
 from samovar import settings as settings_module
 from samovar.errors import Refused
-from samovar.pipelines import steps
+from samovar.pipelines import identity, steps
 from samovar.pipelines.context import open_context
 from samovar.store import runs
 
@@ -237,6 +239,15 @@ def test_a_file_beside_it_that_nobody_uses_changes_nothing(code):
     before = code.digest()
     (code.folder / "unused.py").write_text("raise RuntimeError\n")
     assert code.digest() == before
+
+
+@pytest.mark.parametrize("name", ["training/split.py", "encoders/minilm.py", "statistics.py", "texts.py", "transformers.py"])
+def test_changing_what_decides_a_result_changes_the_code(tmp_path, monkeypatch, name):
+    root = shutil.copytree(Path(sv.__file__).parent, tmp_path / "samovar", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(sv, "__file__", str(root / "__init__.py"))
+    before = identity._own_code.__wrapped__()
+    (root / name).write_text((root / name).read_text() + "\n")
+    assert identity._own_code.__wrapped__() != before
 
 
 def test_a_source_typed_into_a_notebook_is_known_by_its_bytecode():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from samovar.project import CandidateSpec, Project
     from samovar.settings import Settings
 
-_OWN_PARTS = ("contracts", "profiles", "training")
+_OWN_PARTS = ("contracts", "encoders", "profiles", "training")
 """Parts of Samovar whose code decides what a step's result is."""
 
 
@@ -99,7 +99,7 @@ def _own_code() -> str:
     root = Path(samovar.__file__).parent
     total = hashlib.sha256(samovar.__version__.encode())
     parts = [path for part in _OWN_PARTS for path in (root / part).rglob("*.py")]
-    for path in sorted([*parts, root / "texts.py", root / "transformers.py"]):
+    for path in sorted([*parts, *(root / name for name in ("statistics.py", "texts.py", "transformers.py"))]):
         total.update(path.read_bytes())
     return total.hexdigest()
 

