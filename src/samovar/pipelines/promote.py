@@ -100,6 +100,9 @@ class _Asked:
             project.slices,
             project.holdout,
             project.time,
+            project.groups,
+            project.label_delay,
+            project.positive,
             project.promotion,
             self.seed,
         ]
