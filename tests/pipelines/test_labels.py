@@ -60,6 +60,12 @@ def test_every_form_is_read_and_once_more_changes_nothing(database, tmp_path, fo
     assert (again["status"], again["added"], again["known"], again["rejected"]) == ("unchanged", 0, 3, 0)
 
 
+def test_a_column_without_a_name_is_no_matter(database, tmp_path):
+    file = tmp_path / "indexed.csv"
+    file.write_text(",key,label\n0,p1,1\n1,p2,0\n")
+    assert load(database, "shop", file)["added"] == 2
+
+
 def test_bad_lines_are_kept_with_their_reason_and_hold_up_no_other(database, tmp_path):
     file = tmp_path / "labels.jsonl"
     bad = ['{"key": "a"}', '{"label": 1}', "no json", '{"key": "b", "label": 1, "observed_at": "yesterday"}', "[1]"]

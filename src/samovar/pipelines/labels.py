@@ -82,11 +82,11 @@ def read(file: Path) -> Iterator[dict[str, Any] | str]:
 
 def _csv(file: Path) -> Iterator[dict[str, Any] | str]:
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        lines = csv.DictReader(stream, restkey="")
+        lines = csv.DictReader(stream)
         try:
             _need(file, lines.fieldnames or ())
             for line in lines:
-                yield ",".join(map(str, line.values()))[:_LONGEST] if "" in line else dict(line)
+                yield ",".join(map(str, line.values()))[:_LONGEST] if None in line else dict(line)
         except csv.Error as error:
             raise DataError(f"{file.name} is no CSV: {error}.", remedy="Mend the file and load it again.") from None
 
