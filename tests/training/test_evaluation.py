@@ -73,6 +73,10 @@ class TestCurves:
 
 
 class TestDocument:
+    def test_the_projects_metric_is_in_it_whatever_the_classes_are(self):
+        found = evaluate(binary(200), metric="quadratic_kappa", classes=(0, 1), calibration="none", seed=1, baseline=None)
+        assert found.document["metrics"]["quadratic_kappa"]["value"] == pytest.approx(metrics.value("quadratic_kappa", binary(200)))
+
     def test_a_weak_part_is_named_with_its_interval(self):
         """Rows of the second half are guessed."""
         random = np.random.default_rng(0)

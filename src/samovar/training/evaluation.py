@@ -77,7 +77,7 @@ def evaluate(  # noqa: PLR0913 - a report needs what it reports on
         "metric": metric,
         "rows": int(outcome.truth.size),
         "confidence": 0.95,
-        "metrics": _estimates(metrics.applicable(outcome), outcome, seed),
+        "metrics": _estimates(dict.fromkeys([*metrics.applicable(outcome), metric]), outcome, seed),
         "calibration": {
             "method": calibration,
             "losses": _estimates(metrics.LOSSES, outcome, seed),
