@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from samovar.registry.client import Version
     from samovar.store.logged import Answered, Segment
 
+_NOT_LOGGED = "nothing is logged of what was asked"
+_REFUSED = "the version does not take these values"
+
 
 def replay(  # noqa: PLR0913 - the words of the command
     ctx: Context,
@@ -137,9 +140,11 @@ class _Job:
         with self.ctx.db.read() as connection:
             for rows in logged.answered(connection, file, file.project or self.opened.version.model):
                 ours = self._score(rows) if before is None else before.get(rows.first)
-                if ours is not None:
-                    made.append((rows.first, *ours))
-                    pairs.add(rows, since, ours, classes)
+                if ours is None:
+                    self._skip(_REFUSED if rows.columns else _NOT_LOGGED, len(rows.labels))
+                    continue
+                made.append((rows.first, *ours))
+                pairs.add(rows, since, ours, classes)
         if before is None:
             self.store.write(file.segment, made)
         count = sum(len(labels) for _, labels, _ in made)
@@ -163,13 +168,11 @@ class _Job:
 
     def _score(self, rows: Answered) -> tuple[list[str], np.ndarray | None] | None:
         if not rows.columns:
-            self._skip("nothing is logged of what was asked", len(rows.labels))
             return None
         wanted = {column.name: rows.columns[column.name] for column in self.opened.plan.signature if column.name in rows.columns}
         try:
             scores = self.opened.served.score(_typed(self.opened, wanted))
         except RequestError:
-            self._skip("the version does not take these values", len(rows.labels))
             return None
         labels, _ = answers(self.opened.plan.contract, self.opened.served.classes, scores)
         return labels, None if scores.probabilities is None else np.asarray(scores.probabilities, dtype=np.float64)
