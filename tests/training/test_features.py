@@ -128,6 +128,10 @@ class TestStore:
     def store(self, tmp_path):
         return FeatureStore(tmp_path, 1_000_000)
 
+    def test_what_is_too_large_is_not_written_at_all(self, tmp_path):
+        assert not FeatureStore(tmp_path / "kept", 1000).put("large", np.zeros(200))
+        assert not (tmp_path / "kept").exists()
+
     def test_dense_and_sparse_come_back_as_they_were(self, store):
         dense = np.asfortranarray(np.arange(12.0).reshape(3, 4))
         thin = sparse.random(50, 30, 0.1, format="csr", random_state=1)

@@ -63,6 +63,8 @@ class FeatureStore:
 
     def put(self, key: str, matrix: Any, companion: Any = None) -> bool:
         """Keep a matrix and an object; False when it cannot be kept, which costs only time."""
+        if sum(array.nbytes for array in _arrays(matrix).values()) > self._limit:  # before a disk is filled with it
+            return False
         draft = self._folder / f"{_DRAFT}{os.getpid()}.{secrets.token_hex(4)}"
         try:
             draft.mkdir(parents=True, mode=0o700)
@@ -124,9 +126,12 @@ def storable(matrix: Any) -> bool:
     return type(matrix) is np.ndarray and matrix.dtype != object
 
 
+def _arrays(matrix: Any) -> dict[str, np.ndarray]:
+    return {name: getattr(matrix, name) for name in _SPARSE} if sparse.issparse(matrix) else {"dense": matrix}
+
+
 def _write(folder: Path, matrix: Any, companion: bytes) -> int:
-    arrays = {name: getattr(matrix, name) for name in _SPARSE} if sparse.issparse(matrix) else {"dense": matrix}
-    for name, array in arrays.items():
+    for name, array in _arrays(matrix).items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
     (folder / _OBJECT).write_bytes(companion)
     files = {file.name: _sum(file) for file in folder.iterdir()}
