@@ -269,6 +269,18 @@ class TestApart:
         assert apart.picture() == before
         assert before["aliases"] == {"Candidate": 2}
 
+    def test_the_best_that_was_registered_among_fewer_is_the_whole_trainings(self, world, tmp_path):
+        apart = World(tmp_path, "train_grown", world.url)
+        with apart.context() as ctx:
+            train_one(ctx, apart.project, "hist_gradient_boosting")
+            assert select(ctx, apart.project)["missing"] == ["logreg"]
+            train_one(ctx, apart.project, "logreg")
+            joined = select(ctx, apart.project)
+            assert (joined["version"], joined["missing"], len(joined["candidates"])) == (1, [], 2)
+            assert select(ctx, apart.project) == joined | {"status": "unchanged"}
+        assert apart.train()["status"] == "unchanged"
+        assert len(apart.picture()["versions"]) == 1
+
     def test_a_part_that_is_not_one_kind_or_cannot_be_trained_says_so(self, world):
         broken = replace(kinds.logreg(C=-1.0, trials=1), name="broken")
         project = replace(world.project, candidates=(broken, kinds.logreg(trials=1)))

@@ -102,7 +102,7 @@ def select(ctx: Context, project: Project, dataset: str | None = None) -> dict[s
         "train",
         project.name,
         key,
-        lambda: _join(ctx, project, data, rows, key),
+        lambda: _join(ctx, project, data, rows, key, whole=not missing),
         still_there=lambda: _registered(ctx, project, rows) is not None,
     )
     return {"status": done.status, **done.result, "missing": missing}
@@ -157,12 +157,19 @@ def _trained(ctx: Context, project: Project, training: str) -> list[dict[str, An
     return list(found.values())
 
 
-def _join(ctx: Context, project: Project, data: Dataset, rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
+def _join(  # noqa: PLR0913 - rows of a training, and whether they are all of it
+    ctx: Context, project: Project, data: Dataset, rows: list[dict[str, Any]], key: str, *, whole: bool
+) -> dict[str, Any]:
     summary = winners.summarise(project, data, rows, [])
     version = _registered(ctx, project, [summary])
-    if version is None:
+    # An earlier selection among fewer may have registered the same one: it is the whole training's from now on.
+    grown = version is not None and whole and version.tags.get(winners.STEP) != key
+    if version is None or grown:
         _nest(ctx, project, data, summary, key)
+    if version is None:
         version = winners.register(ctx, project, summary, key)
+    elif grown:
+        ctx.registry.set_version_tag(project.model, version.version, winners.STEP, key)
     winners.challenge(ctx, project, version, key)
     return {**summary, "version": version.version}
 
