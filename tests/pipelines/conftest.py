@@ -177,5 +177,8 @@ def trained(make_loop) -> Loop:
 
 @pytest.fixture
 def loop(trained, tmp_path) -> Loop:
-    """A copy of the trained world that a test may change."""
+    """A copy of the trained world that a test may change; the registry is one for all, so its aliases are put back first."""
+    with trained.context() as ctx:
+        for alias, version in (("Production", 1), ("Candidate", 2)):
+            ctx.registry.set_alias(trained.name, alias, version)
     return trained.copy(tmp_path / "loop")
