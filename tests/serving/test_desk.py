@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -230,6 +231,25 @@ async def test_what_is_logged_of_a_large_request_is_encoded_beside_the_loop():
     await office.ask(b"7".ljust(100_000))
     assert [event[0] for event in office.events] == ["large", "put", "flush", "leaves"]
     assert office.events[0][1] == "model"
+
+
+def jobs():
+    return sum(isinstance(one, Job) for one in gc.get_objects())
+
+
+@on_a_loop
+async def test_large_requests_do_not_wait_for_the_collector():
+    """It comes seldom in a worker, and each would hold a megabyte until then. A thread may still hold the last one."""
+    office = Office()
+    gc.collect()
+    gc.disable()
+    try:
+        before = jobs()
+        for _ in range(4):
+            await office.ask(b"7".ljust(100_000))
+        assert jobs() - before <= 1
+    finally:
+        gc.enable()
 
 
 @on_a_loop

@@ -194,6 +194,7 @@ class Asked:
         self._started = started
         self._received = received
         self._ticket: Ticket | Parted | None = None
+        self._job: Job | None = None
         self._large: tuple[bytes, str, Mapping[bytes, bytes]] | None = None
         self._encoded: bytes | bytearray | None = None  # what is logged of a large request
         self._gone = False
@@ -229,9 +230,9 @@ class Asked:
         """The client is gone: do nothing more for it."""
         self._gone = True
         self._large = None
-        self._end()
         if self._ticket is not None:
             self._ticket.leave()
+        self._end()
 
     def _decoded(self, job: Job | Exception) -> Asked | None:
         """Score; few rows of a compiled model at once."""
@@ -254,12 +255,12 @@ class Asked:
         """Have this endpoint's own version answer."""
         config = self._desk.config
         if self._desk.inline and job.call is None and job.rows <= config.inline_rows and self._received <= _LARGE:
-            self._settled(self._desk.joiner.alone(job))
+            self._settled(job, self._desk.joiner.alone(job))
             return None
         if self._received > _LARGE:
             self._log_beside(job)
         try:
-            self._ticket = self._desk.batcher.submit(job, self._settled)
+            self._ticket = self._desk.batcher.submit(job, partial(self._settled, job))
         except errors.QueueFull as error:
             self.fail(error)
             return None
@@ -312,24 +313,25 @@ class Asked:
         write = job.write
 
         def write_both(answers: Answers) -> bytes | Response:
-            body = write(answers)
-            self._encoded = self._desk.spool.large(self._id, self._route.name, job, answers)
+            body, own = write(answers), self._job
+            if own is not None:  # somebody still waits for it
+                self._encoded = self._desk.spool.large(self._id, self._route.name, own, answers)
             return body
 
         job.write = write_both
 
-    def _settled(self, outcome: Outcome) -> None:
+    def _settled(self, job: Job, outcome: Outcome) -> None:
         if isinstance(outcome, Exception):
             self.fail(outcome)
             return
         body, answers = outcome
         if self._encoded is None:
-            self._desk.spool.job(self._id, self._route.name, self._job, answers)
+            self._desk.spool.job(self._id, self._route.name, job, answers)
         else:
             self._desk.spool.put(self._encoded)
         traffic = self._desk.traffic
         if traffic is not None:
-            traffic.copy_job(self._id, self._route.name, self._route.handler.how, self._job, answers)
+            traffic.copy_job(self._id, self._route.name, self._route.handler.how, job, answers)
         self._leave(body, traffic.signed() if traffic is not None and traffic.split else ())
 
     def _leave(self, body: bytes | Response, headers: tuple[tuple[bytes, bytes], ...]) -> None:
@@ -348,6 +350,8 @@ class Asked:
         self._count(response.status, len(response.body), errors.describe(error).kind)
 
     def _end(self) -> None:
+        """Let go of what leads back here: the collector comes seldom, and a large request's megabyte would wait for it."""
+        self._job = self._ticket = self._encoded = None
         if self._open:
             self._open = False
             self._desk.metrics.in_flight.add(-1.0)
