@@ -70,9 +70,11 @@ def alone(plans, tmp_path_factory):
     program = """
 import asyncio, socket, sys, uvloop
 from samovar.scoring.plan import decode
+from samovar.serving import collector
 from samovar.serving.server import EndpointConfig, EndpointServer
 server = EndpointServer(decode(open(sys.argv[1], "rb").read()), EndpointConfig("m", "a", drain_seconds=0.1))
 server.load()
+collector.settle()
 listener = socket.create_server(("127.0.0.1", 0))
 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
     runner.run(server.serve(listener, on_accepting=lambda: print(listener.getsockname()[1], flush=True)))
