@@ -1,8 +1,8 @@
 """Large bodies of nothing but numbers: a matrix straight into arrays, without an object a row.
 
-``[[1,2],[3,4]]`` without its inner brackets is a list of numbers, which msgspec decodes in a third of the time. That every row has
-its width is read off what is left without the digits. Whatever is not exactly such a matrix is left to the other readers, which
-know how to refuse it.
+Numbers that are all short are read by `samovar.scoring.forms.decimals`. For others, ``[[1,2],[3,4]]`` without its inner brackets
+is a list of numbers, which msgspec decodes in a third of the time. That every row has its width is read off what is left without
+the digits. Whatever is not exactly such a matrix is left to the other readers, which know how to refuse it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from samovar.scoring.forms import decimals
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -22,6 +24,7 @@ LARGE = 64 * 2**10
 """Bytes of a body from which on it is worth a look."""
 
 _FEWEST = 64  # rows; fewer may be scored one by one, where Python's numbers are faster than numpy's
+_SHORT = 2 + decimals.LONGEST  # a sign, and the space before it
 _COMMA, _SPACE = b", "
 _NUMBERS = msgspec.json.Decoder(list[float])
 
@@ -58,14 +61,25 @@ class MatrixReader:
         if self._row(body[:start] + b"[]" + body[end + 2 :]) is not None:
             return None
         matrix = _tight(body[start + 2 : end])
-        if matrix is None or not self._is_regular(matrix):
+        if matrix is None:
+            return None
+        columns = None
+        if not any(len(number) > _SHORT for number in body[start + 2 : first].split(b",")):  # the others will be as the first are
+            columns = decimals.columns(matrix, self._width)
+        if columns is None:
+            columns = self._decode(matrix)
+        return None if columns is None or columns.shape[1] < _FEWEST else list(columns)
+
+    def _decode(self, matrix: bytes) -> np.ndarray | None:
+        """Return the columns of a matrix with numbers of any length."""
+        if not self._is_regular(matrix):
             return None
         try:
             numbers = _NUMBERS.decode(b"[%b]" % matrix.translate(None, b"[]"))
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         table = np.frombuffer(struct.pack(f"{len(numbers)}d", *numbers)).reshape(-1, self._width)
-        return list(np.ascontiguousarray(table.T))
+        return np.ascontiguousarray(table.T)
 
     def _is_regular(self, matrix: bytes) -> bool:
         """Tell whether between every so many numbers, and nowhere else, one row ends and the next begins."""
