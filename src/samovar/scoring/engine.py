@@ -43,10 +43,12 @@ class Scores:
     Attributes:
         labels: n predictions of the model's own ``predict``.
         probabilities: array (n, classes) in the order of the engine's ``classes``; None when the model gives none.
+        builtin: whether ``labels`` is known to be a list of Python's own values, so that nobody has to look at each.
     """
 
     labels: Sequence[Any] | np.ndarray
     probabilities: np.ndarray | None = None
+    builtin: bool = False
 
 
 class Engine(Protocol):

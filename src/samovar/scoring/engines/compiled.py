@@ -57,7 +57,8 @@ class Runner:
         values = self._run(columns)
         answer = self.program.answer
         shares = None if answer.probabilities is None else values[answer.probabilities]
-        return Scores(_batch_labels(answer, values[answer.label]), shares)
+        labels = _batch_labels(answer, values[answer.label])
+        return Scores(labels, shares, builtin=isinstance(labels, list))
 
     def value(self, columns: Sequence[Any], number: int) -> Any:
         """Return one value of the program for n rows: what a node computes."""
@@ -75,7 +76,7 @@ class Runner:
 def _together(scores: Sequence[Scores]) -> Scores:
     labels, shares = [one.labels for one in scores], [one.probabilities for one in scores if one.probabilities is not None]
     joined = np.concatenate(labels) if isinstance(labels[0], np.ndarray) else [*chain.from_iterable(labels)]
-    return Scores(joined, np.concatenate(shares) if shares else None)
+    return Scores(joined, np.concatenate(shares) if shares else None, builtin=isinstance(joined, list))
 
 
 def _straight(program: Program, kernels: Sequence[Callable[..., Any]]) -> Callable[[Sequence[Any]], tuple[Any, Any]]:

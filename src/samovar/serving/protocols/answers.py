@@ -70,7 +70,8 @@ class Scored:
     @classmethod
     def of(cls, scores: Scores, decide: Decide | None = None) -> Scored:
         """Take an engine's scores."""
-        return cls(_plain(scores.labels), scores.probabilities, decide)
+        labels = cast("list[Any]", scores.labels) if scores.builtin else _plain(scores.labels)
+        return cls(labels, scores.probabilities, decide)
 
     @property
     def shares(self) -> list[list[float]] | None:
