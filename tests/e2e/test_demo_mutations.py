@@ -22,10 +22,10 @@ sys.exit(main())
 GATE_SKIPPED = """
 from dataclasses import replace
 from samovar.training import gate
-honest = gate.decide
-def decide(*args, **kwargs):
-    return replace(honest(*args, **kwargs), passed=True)
-gate.decide = decide
+honest = gate.decide_all
+def decide_all(*args, **kwargs):
+    return [replace(one, passed=True) for one in honest(*args, **kwargs)]
+gate.decide_all = decide_all
 """
 
 ALIAS_SWAPPED = """
