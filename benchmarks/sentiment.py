@@ -21,15 +21,17 @@ import figures
 import numpy as np
 import pandas as pd
 import skops.io
+from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 import samovar as sv
 from samovar.contracts.check import check
 from samovar.projects import reviews
-from samovar.projects.sentiment import Review, sentiment
+from samovar.projects.sentiment import Review, sentiment, sentiment_stars
 from samovar.training import bootstrap, builders, groups, metrics, table
 from samovar.training.outcomes import Outcome, class_indices
 from samovar.training.split import group_codes, split
@@ -116,50 +118,63 @@ def _trained() -> tuple[Any, float]:
 
 def kindle() -> dict[str, float]:
     """Kindle reviews: gains over the plain model, folds and repeats grouped; and the split by time."""
-    project = sentiment
     rows = reviews.read(reviews.where(), sv.Window())
     stars = check(rows, Review.spec, target="stars", time="reviewed_at", carried=("reviewerID", "asin")).accepted
-    measured = _stars(stars, project) | _moods(stars.filter(stars["stars"] != 3), project)
+    measured = _moods(stars.filter(stars["stars"] != 3)) | _stars(stars)
     return {"kindle_rows": stars.height} | {name: round(value, 4) for name, value in measured.items()}
 
 
-def _moods(frame: Any, project: Any) -> dict[str, float]:
-    """Positive against negative: AUC, and macro-F1 with a threshold that inner folds chose."""
-    codes, truth = group_codes(frame, project), (frame["stars"] > 3).to_numpy().astype(int)
+def _moods(frame: Any) -> dict[str, float]:
+    """Positive against negative: AUC, and macro-F1 with a threshold that inner folds chose, as they chose among the candidates."""
+    codes: Any = group_codes(frame, sentiment)
+    truth = (frame["stars"] > 3).to_numpy().astype(int)
     data = pd.DataFrame(table.columns(frame, Review.spec))
     found: dict[str, list[tuple[Outcome, Outcome]]] = {"ours": [], "plain": []}
     for repeat in range(REPEATS):
         scores = {name: (np.zeros(len(truth)), np.zeros(len(truth))) for name in found}
         for train, fold in _folds(codes, truth, FOLDS, repeat):
             for name, (score, said) in scores.items():
-                limit = _limit(name, data.iloc[train], truth[train], codes[train])
-                score[fold] = _positive(name, data.iloc[train], truth[train], data.iloc[fold])
+                model, limit = _chosen(_tried(name, sentiment), data.iloc[train], truth[train], codes[train])
+                score[fold] = _probabilities(model, data.iloc[train], truth[train], data.iloc[fold])[:, 1]
                 said[fold] = score[fold] >= limit
         for name, (score, said) in scores.items():
             found[name].append((_outcome(truth, score), _outcome(truth, said)))
+        print(f"repeat {repeat + 1} of {REPEATS}", file=sys.stderr, flush=True)
     auc = _gain(codes, "roc_auc", *([pair[0] for pair in found[name]] for name in ("ours", "plain")))
     f1 = _gain(codes, "f1_macro", *([pair[1] for pair in found[name]] for name in ("ours", "plain")))
-    late = frame["reviewed_at"].to_numpy()
-    held_out = late >= np.quantile(late.astype("int64"), 0.7).astype("int64").astype(late.dtype)
-    by_time = {
-        name: _outcome(truth[held_out], _positive(name, data[~held_out], truth[~held_out], data[held_out])) for name in found
-    }
-    times = {f"kindle_time_auc_{name}": metrics.value("roc_auc", one) for name, one in by_time.items()}
-    return _named("kindle_auc", auc) | _named("kindle_f1_macro", f1) | times
+    return _named("kindle_auc", auc) | _named("kindle_f1_macro", f1) | _by_time(frame, data, truth, codes)
 
 
-def _stars(frame: Any, project: Any) -> dict[str, float]:
-    """Five stars: macro-F1 of the most probable one."""
-    codes, truth = group_codes(frame, project), frame["stars"].to_numpy() - 1
+def _by_time(frame: Any, data: pd.DataFrame, truth: Any, codes: Any) -> dict[str, float]:
+    """The latest 30 % of the rows; training rows that share a reviewer or a product with them are left out."""
+    moments = frame["reviewed_at"].to_numpy().astype("int64")
+    late = moments >= np.quantile(moments, 0.7)
+    held_out = np.flatnonzero(late)
+    train = groups.apart(codes, np.flatnonzero(~late), held_out)
+    measured = {}
+    for name in ("ours", "plain"):
+        model, limit = _chosen(_tried(name, sentiment), data.iloc[train], truth[train], codes[train])
+        score = _probabilities(model, data.iloc[train], truth[train], data.iloc[held_out])[:, 1]
+        measured[f"kindle_time_auc_{name}"] = metrics.value("roc_auc", _outcome(truth[held_out], score))
+        measured[f"kindle_time_f1_macro_{name}"] = metrics.value("f1_macro", _outcome(truth[held_out], score >= limit))
+    return measured
+
+
+def _stars(frame: Any) -> dict[str, float]:
+    """Five stars: macro-F1 of the most probable one. The plain model has balanced class weights too: it needs them more."""
+    codes, truth = group_codes(frame, sentiment_stars), frame["stars"].to_numpy() - 1
     data = pd.DataFrame(table.columns(frame, Review.spec))
-    found: dict[str, list[Outcome]] = {"ours": [], "plain": []}
+    (ours,) = _tried("ours", sentiment_stars)
+    models = {"ours": ours, "plain": make_pipeline(FunctionTransformer(joined), plain(class_weight="balanced"))}
+    found: dict[str, list[Outcome]] = {name: [] for name in models}
     for repeat in range(REPEATS):
-        answers = {name: np.zeros((len(truth), 5)) for name in found}
+        answers = {name: np.zeros((len(truth), 5)) for name in models}
         for train, fold in _folds(codes, truth, FOLDS, repeat):
             for name, answer in answers.items():
-                answer[fold] = _fit(name, data.iloc[train], truth[train], data.iloc[fold], balanced=True)
+                answer[fold] = _probabilities(models[name], data.iloc[train], truth[train], data.iloc[fold])
         for name, answer in answers.items():
             found[name].append(Outcome(truth, answer, ordinal=True))
+        print(f"stars: repeat {repeat + 1} of {REPEATS}", file=sys.stderr, flush=True)
     gains = {
         f"kindle_stars_{metric}": _gain(codes, metric, found["ours"], found["plain"]) for metric in ("f1_macro", "quadratic_kappa")
     }
@@ -173,25 +188,28 @@ def _folds(codes: Any, truth: Any, count: int, seed: int) -> list[tuple[Any, Any
     return [(groups.apart(codes, train, fold), fold) for train, fold in folds]
 
 
-def _fit(name: str, data: pd.DataFrame, truth: Any, asked: pd.DataFrame, *, balanced: bool) -> Any:
-    """Fit one of the two models and return its probabilities; the plain one is not helped by class weights."""
+def _tried(name: str, project: Any) -> list[Any]:
+    """The project's own candidates with the parameters that a search begins with; or the baseline."""
     if name == "plain":
-        return plain().fit(joined(data), truth).predict_proba(joined(asked))
-    options = {"class_weight": "balanced"} if balanced else {}
-    return builders.build(sv.kinds.logreg(), Review.spec, options, SEED).fit(data, truth).predict_proba(asked)
+        return [make_pipeline(FunctionTransformer(joined), plain())]
+    return [builders.build(spec, Review.spec, spec.params, SEED) for spec in project.candidates]
 
 
-def _positive(name: str, data: pd.DataFrame, truth: Any, asked: pd.DataFrame) -> Any:
-    return _fit(name, data, truth, asked, balanced=True)[:, 1]
+def _probabilities(model: Any, data: pd.DataFrame, truth: Any, asked: pd.DataFrame) -> Any:
+    return clone(model).fit(data, truth).predict_proba(asked)
 
 
-def _limit(name: str, data: pd.DataFrame, truth: Any, codes: Any) -> float:
-    """Return the threshold with the best macro-F1 on inner folds of the training rows."""
-    score = np.zeros(len(truth))
-    for train, fold in _folds(codes, truth, INNER, SEED):
-        score[fold] = _positive(name, data.iloc[train], truth[train], data.iloc[fold])
-    tried = np.unique(np.quantile(score, np.linspace(0, 0.5, 101)))
-    return float(max(tried, key=lambda limit: metrics.value("f1_macro", _outcome(truth, score >= limit))))
+def _chosen(models: list[Any], data: pd.DataFrame, truth: Any, codes: Any) -> tuple[Any, float]:
+    """Return the model and the threshold with the best macro-F1 on inner folds of the training rows."""
+    best = (-1.0, models[0], 0.5)
+    for model in models:
+        score = np.zeros(len(truth))
+        for train, fold in _folds(codes, truth, INNER, SEED):
+            score[fold] = _probabilities(model, data.iloc[train], truth[train], data.iloc[fold])[:, 1]
+        for limit in np.unique(np.quantile(score, np.linspace(0, 0.5, 101))):
+            value = metrics.value("f1_macro", _outcome(truth, score >= limit))
+            best = max(best, (value, model, float(limit)), key=lambda one: one[0])
+    return best[1:]
 
 
 def _outcome(truth: Any, score: Any) -> Outcome:

@@ -15,12 +15,21 @@ if TYPE_CHECKING:
 
     from samovar.project import Calibration
 
-BUILT_IN = ("logreg", "random_forest", "hist_gradient_boosting", "mlp", "minilm", "distilbert")
+BUILT_IN = ("logreg", "nb_logreg", "random_forest", "hist_gradient_boosting", "mlp", "minilm", "distilbert")
 
 
 def logreg(*, trials: int = 6, calibration: Calibration = "auto", **params: Any) -> CandidateSpec:
-    """Logistic regression over scaled numbers and one-hot categories."""
+    """Logistic regression over scaled numbers, one-hot categories, and TF-IDF of words and pairs of words.
+
+    ``pieces=True`` adds pieces of words, which helps where texts are few or short, and takes minutes where they are many and long;
+    other parameters are the regression's.
+    """
     return CandidateSpec("logreg", "logreg", params, trials, calibration=calibration)
+
+
+def nb_logreg(*, trials: int = 6, calibration: Calibration = "auto", **params: Any) -> CandidateSpec:
+    """Logistic regression over phrases of texts, each weighed by how one-sided it is; for many long texts."""
+    return CandidateSpec("nb_logreg", "nb_logreg", params, trials, calibration=calibration)
 
 
 def random_forest(*, trials: int = 4, calibration: Calibration = "auto", **params: Any) -> CandidateSpec:

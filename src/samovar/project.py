@@ -61,7 +61,7 @@ class CandidateSpec:
     """One model kind to try: plain data that `samovar.training` turns into estimators.
 
     Attributes:
-        kind: ``logreg``, ``random_forest``, ``hist_gradient_boosting``, ``mlp`` or ``custom``.
+        kind: one of `samovar.kinds.BUILT_IN`, or ``custom``.
         name: name shown in runs; equals the kind unless given.
         params: fixed parameters of the estimator; they are not searched.
         trials: how many parameter sets the search tries.

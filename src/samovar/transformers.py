@@ -21,6 +21,11 @@ NO_TEXT = "no_text_given"
 """What stands for a text that is missing or blank: one word, so that a vectorizer learns what it means that nothing was said."""
 
 
+def joined_name(columns: Sequence[str]) -> str:
+    """Return the name of the column that holds several text columns as one text; no field can have it."""
+    return "+".join(columns)
+
+
 class ReadTexts(TransformerMixin, BaseEstimator):
     """Fills text columns, and computes the columns that are numbers of them; other columns pass.
 
@@ -30,11 +35,15 @@ class ReadTexts(TransformerMixin, BaseEstimator):
         columns: the text columns.
         numbers: (column, name in `samovar.texts.NUMBERS`, text columns that it is computed from) of each computed column. Values
             that are there already are replaced.
+        joined: whether one more column holds all text columns as one text; `joined_name` is what it is called.
     """
 
-    def __init__(self, columns: Sequence[str] = (), numbers: Sequence[tuple[str, str, Sequence[str]]] = ()) -> None:
+    def __init__(
+        self, columns: Sequence[str] = (), numbers: Sequence[tuple[str, str, Sequence[str]]] = (), *, joined: bool = False
+    ) -> None:
         self.columns = columns
         self.numbers = numbers
+        self.joined = joined
 
     def fit(self, frame: Any, labels: Any = None) -> ReadTexts:  # noqa: ARG002 - scikit-learn's shape
         """Learn nothing."""
@@ -49,6 +58,9 @@ class ReadTexts(TransformerMixin, BaseEstimator):
         for name, number, of in self.numbers:
             rows = zip(*(read[one] for one in of), strict=True)
             made[name] = np.array([texts.number(number, row) for row in rows], dtype=np.float64)
+        if self.joined:
+            rows = zip(*(read[name] for name in self.columns), strict=True)
+            made[joined_name(self.columns)] = [texts.join(row) or NO_TEXT for row in rows]
         return frame.assign(**made)
 
     def _sources(self) -> set[str]:

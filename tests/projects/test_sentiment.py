@@ -135,6 +135,7 @@ def test_a_kindle_file_in_the_raw_data_is_found_and_shapes_the_split(tmp_path, m
     try:
         project = importlib.reload(sentiment).sentiment
         assert (project.time, project.groups) == ("reviewed_at", ("reviewerID", "asin"))
+        assert [spec.params.get("pieces") for spec in project.candidates if spec.kind == "logreg"] == [True]
         frame = project.source(sv.Window())
         assert set(frame["stars"]) == {1, 2, 4, 5}
         assert frame.filter(pl.col("sentiment") == "positive")["stars"].min() == 4

@@ -18,7 +18,7 @@ import pytest
 import skops.io
 
 from samovar.contracts.spec import ContractSpec, FieldSpec
-from samovar.kinds import custom, hist_gradient_boosting, logreg, mlp, random_forest
+from samovar.kinds import custom, hist_gradient_boosting, logreg, mlp, nb_logreg, random_forest
 from samovar.project import CandidateSpec
 from samovar.scoring import trust
 from samovar.training import builders, calibration, canonical, table
@@ -119,9 +119,21 @@ def test_text_becomes_a_feature():
     contract = ContractSpec(name="Note", fields=(FieldSpec("note", "str", role="text"), FieldSpec("x", "float")))
     words = [f"{'good' if index % 2 else 'bad'} word{index % 40} thing{index % 7}" for index in range(80)]
     rows = pd.DataFrame({"note": words, "x": np.zeros(80)})
-    for spec in (logreg(), hist_gradient_boosting()):
-        model = builders.build(spec, contract, {}, seed=1).fit(rows, [index % 2 for index in range(80)])
+    for spec in (logreg(), logreg(pieces=True), nb_logreg(), hist_gradient_boosting()):
+        model = builders.build(spec, contract, spec.params, seed=1).fit(rows, [index % 2 for index in range(80)])
         assert model.score(rows, [index % 2 for index in range(80)]) > 0.95
+        assert trust.untrusted(canonical.dumps(model)) == []
+
+
+def test_what_a_word_means_in_a_title_is_known_of_it_in_a_body():
+    """Of all texts together and of each apart: the joined text is what brings the word over."""
+    fields = (FieldSpec("body", "str", role="text"), FieldSpec("title", "str", role="text", nullable=True))
+    rows = pd.DataFrame({"body": [f"page {row % 40}" for row in range(80)], "title": ["bad", "good"] * 40})
+    asked = pd.DataFrame({"body": ["good", "bad"], "title": [None, None]})
+    for spec, known in ((logreg(), True), (logreg(pieces=True), True), (nb_logreg(), False)):
+        model = builders.build(spec, ContractSpec("Letter", fields), spec.params, seed=1).fit(rows, [0, 1] * 40)
+        chance = model.predict_proba(asked)[:, 1]
+        assert (chance[0] - chance[1] > 0.2) == known
         assert trust.untrusted(canonical.dumps(model)) == []
 
 

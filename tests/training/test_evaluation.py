@@ -162,6 +162,15 @@ class TestTokens:
         wrapped = CalibratedClassifierCV(model, method="sigmoid", cv=folds, ensemble=False).fit(table, label)
         assert tokens.top(wrapped, CONTRACT)["words"]["1"][0][0] == "stale"
 
+    def test_words_of_texts_that_were_joined_are_told_where_all_of_them_may_be_kept(self):
+        fields = [FieldSpec(name, "str", role="text", nullable=True) for name in ("body", "title")]
+        table = pd.DataFrame({"body": ["a stale tea", "a fine tea"] * 20, "title": [None, "tea"] * 20})
+        model = builders.build(logreg(), ContractSpec("Row", tuple(fields)), {}, seed=1).fit(table, [1, 0] * 20)
+        found = tokens.top(model, ContractSpec("Row", tuple(fields)))
+        assert "stale" in [token for token, _ in found["body+title"]["1"]]
+        hidden = ContractSpec("Row", (fields[0], FieldSpec("title", "str", role="text", log="drop")))
+        assert set(tokens.top(model, hidden)) == {"body"}
+
     def test_no_words_of_a_field_that_is_not_to_be_kept(self, fitted):
         hidden = ContractSpec("Row", tuple(FieldSpec(one.name, one.dtype, one.role, log="drop") for one in CONTRACT.fields))
         assert tokens.top(fitted[0], hidden) == {}

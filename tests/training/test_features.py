@@ -109,7 +109,7 @@ class TestKeys:
         rows = pd.DataFrame(dict(a_job.train))
         rows.loc[120:, "note"] = "unseen unseen"
         model = Cached(builders.build(SPECS[0], NOTE, {}, 1), Features(a_job)).fit(rows.iloc[:120], a_job.labels[:120])
-        vocabulary = model.prepared_.preparation[-1].named_transformers_["text_note"][0].vocabulary_
+        vocabulary = model.prepared_.preparation[-1].named_transformers_["text_note"].vocabulary_
         assert "great" in vocabulary
         assert "unseen" not in vocabulary
 

@@ -52,6 +52,13 @@ class Stars(sv.Response):
     prediction_time: Annotated[str, sv.Answer("prediction_time"), sv.Doc("UTC, ISO 8601.")]
 
 
+def _candidates() -> list[sv.CandidateSpec]:
+    """What is tried: phrases suit many long texts, as those of films; pieces of words suit short reviews with titles."""
+    if reviews.where():
+        return [sv.kinds.logreg(trials=3, class_weight="balanced", pieces=True)]
+    return [sv.kinds.nb_logreg(trials=3)]
+
+
 def _shape() -> dict[str, Any]:
     """How rows are split: films have neither times nor reviewers, so a hash of the text says which are held out."""
     if reviews.where():
@@ -65,7 +72,7 @@ def _shape() -> dict[str, Any]:
     target="sentiment",
     positive="positive",
     metric="f1_macro",
-    candidates=[sv.kinds.logreg(trials=3)],
+    candidates=_candidates(),
     gate=sv.Gate(minimum=0.7),
     **_shape(),
 )
@@ -83,7 +90,7 @@ def sentiment(window: sv.Window) -> pl.DataFrame:
     response=Stars,
     target="stars",
     metric="quadratic_kappa",
-    candidates=[sv.kinds.logreg(trials=3, class_weight="balanced")],
+    candidates=[sv.kinds.logreg(trials=3, class_weight="balanced", pieces=True)],
     gate=sv.Gate(minimum=0.3),
     time="reviewed_at",
     groups=("reviewerID", "asin"),

@@ -1,8 +1,10 @@
 """Candidate specs into scikit-learn pipelines over a frame of the contract's features.
 
 Preparation is part of the model, so that training and serving cannot differ: numbers are imputed and scaled, categories one-hot
-encoded (an unknown one is all zeros), numbers of texts computed. For a linear model a text is which of its phrases of one to three
-words it has, each weighed by how one-sided it is; for the others TF-IDF of words and of characters, and its main directions.
+encoded (an unknown one is all zeros), numbers of texts computed. For `logreg` texts are TF-IDF of words, pairs and, if asked for,
+pieces of words, of all texts together and of each apart: few rows do not say twice what a word means in a title and in a body. For
+`nb_logreg` a text is which of its phrases of one to three words it has, each weighed by how one-sided it is; for the others TF-IDF
+of words and of characters, and its main directions.
 Timestamps are left out: a raw time is nothing a model can carry into the future. Every type used here can be stored by skops and is
 on Samovar's own allow-list of types that run no code.
 """
@@ -25,19 +27,25 @@ from samovar.encoders import memory
 from samovar.encoders.finetuned import FineTunedClassifier
 from samovar.encoders.minilm import MiniLMEncoder
 from samovar.errors import ProjectError
-from samovar.transformers import LogCountRatio, ReadTexts
+from samovar.transformers import LogCountRatio, ReadTexts, joined_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from samovar.contracts.spec import ContractSpec, FieldSpec
     from samovar.project import CandidateSpec
 
-_PHRASES = 100_000  # phrases of one text field that a linear model knows
+Steps = list[tuple[str, Any, Any]]
+"""Name, transformer and columns, as `ColumnTransformer` takes them."""
+
+_TERMS = 50_000  # words and pairs, and again pieces of words, of one text that `logreg` knows
+_PHRASES = 100_000  # phrases of one text field that `nb_logreg` knows
 _WORDS = 20_000  # words and pairs of one text field that are reduced to topics
 _PIECES = 20_000  # pieces of words, likewise
 _TOPICS = 64  # dense dimensions of one text field, for models that take no sparse matrix
-_TEXT_C = 10.0  # rows of phrases have length 1, so their coefficients are large; chosen on training rows of film reviews
+_PHRASES_C = 10.0  # rows of phrases have length 1, so their coefficients are large; chosen on training rows of film reviews
+_COMPUTED = 0.1  # numbers of texts: of size 1 they would outweigh terms, which say more and are of about this size
+_APART = 0.5  # what a word means in one text is a correction of what it means in all of them
 _EVERY_WORD = r"(?u)\b\w+\b"  # "I" and "a" too, which phrases need
 _CATEGORIES = 100  # a category beyond the most frequent ones counts as rare
 
@@ -56,54 +64,68 @@ def build(spec: CandidateSpec, contract: ContractSpec, params: Mapping[str, Any]
         make = _ESTIMATORS[spec.kind]
     except KeyError:
         raise ProjectError(f"Candidate kind {spec.kind!r} is unknown.", remedy=f"Known: {', '.join(_ESTIMATORS)}.") from None
-    params, encoder = _encoder(spec, contract, dict(params))
-    sparse = spec.kind == "logreg"
-    defaults = {"C": _TEXT_C} if sparse and read(contract) is not None else {}
+    params = dict(params)
+    texts = _text_steps(spec, contract, params)
+    defaults = {"C": _PHRASES_C} if texts and spec.kind == "nb_logreg" else {}
     try:
         estimator = make(seed, defaults | params)
     except TypeError as error:
         raise ProjectError(f"Candidate {spec.name}: {error}.") from None
-    steps = [("prepare", prepare(contract, dense=not sparse, encoder=encoder)), ("model", estimator)]
-    return Pipeline([("read", reading), *steps] if (reading := read(contract)) is not None else steps)
+    weights = _weights(contract) if texts and spec.kind == "logreg" else {}
+    steps = [("prepare", prepare(contract, texts, weights)), ("model", estimator)]
+    reading = read(contract, joined=spec.kind == "logreg")
+    return Pipeline([("read", reading), *steps] if reading is not None else steps)
 
 
-def read(contract: ContractSpec) -> ReadTexts | None:
-    """Return the step that fills texts and computes the fields that are computed; None for a contract without either."""
-    columns = tuple(field.name for field in contract.features if field.role == "text")
+def read(contract: ContractSpec, *, joined: bool = False) -> ReadTexts | None:
+    """Return the step that fills texts and computes the fields that are computed; None for a contract without either.
+
+    Args:
+        contract: the fields.
+        joined: whether several texts are wanted as one too.
+    """
+    columns = _names(contract)
     numbers = tuple((field.name, field.computed, field.of) for field in contract.computed)
-    return ReadTexts(columns, numbers) if columns or numbers else None
+    return ReadTexts(columns, numbers, joined=joined and len(columns) > 1) if columns or numbers else None
 
 
-def prepare(contract: ContractSpec, *, dense: bool, encoder: Any = None) -> ColumnTransformer:
+def prepare(contract: ContractSpec, texts: Steps, weights: Mapping[str, float] | None = None) -> ColumnTransformer:
     """Return the preparation of the contract's features: the first step of every built-in kind.
 
     Args:
         contract: the features.
-        dense: whether the model takes no sparse matrix.
-        encoder: what stands in the place of TF-IDF, a transformer of one text column.
+        texts: what is made of its text fields.
+        weights: step name -> factor of what it makes; steps that there are none of are passed over.
     """
-    steps: list[tuple[str, Any, Any]] = []
-    if numbers := [field.name for field in contract.features if _is_number(field)]:
-        steps.append(("numbers", Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler())]), numbers))
+    steps: Steps = []
+    numbers = [field for field in contract.features if _is_number(field)]
+    steps += _numbers("numbers", [field.name for field in numbers if not field.computed])
+    steps += _numbers("computed", [field.name for field in numbers if field.computed])
     if categories := [field.name for field in contract.features if _is_category(field)]:
         one_hot = OneHotEncoder(handle_unknown="ignore", max_categories=_CATEGORIES, sparse_output=False)
         steps.append(("categories", one_hot, categories))
-    texts = [field.name for field in contract.features if field.role == "text"]
-    if texts and dense and encoder is None:
-        steps.append(("texts", _topics(texts), texts))
-    else:
-        steps += [(f"text_{name}", encoder or _phrases(), name) for name in texts]
-    return ColumnTransformer(steps, remainder="drop")
+    steps += texts
+    factors = {name: weights[name] for name, *_ in steps if weights and name in weights}
+    return ColumnTransformer(steps, remainder="drop", transformer_weights=factors or None)
 
 
-def _encoder(spec: CandidateSpec, contract: ContractSpec, params: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Split a kind's parameters into the model's and its text encoder, if it has one."""
-    if spec.kind != "minilm":
-        return params, None
-    _texts(spec, contract)
-    memory.remember()  # folds and trials encode the same texts
-    own = {name: params.pop(name) for name in ("max_tokens",) if name in params}
-    return params, Pipeline([("encode", MiniLMEncoder(**own)), ("scale", StandardScaler())])
+def _numbers(name: str, fields: list[str]) -> Steps:
+    return [(name, Pipeline([("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler())]), fields)] if fields else []
+
+
+def _text_steps(spec: CandidateSpec, contract: ContractSpec, params: dict[str, Any]) -> Steps:
+    """Return what a kind makes of texts; takes its own parameters out of the model's."""
+    names = _names(contract)
+    if spec.kind == "minilm":
+        _texts(spec, contract)
+        memory.remember()  # folds and trials encode the same texts
+        own = {name: params.pop(name) for name in ("max_tokens",) if name in params}
+        return [(f"text_{name}", Pipeline([("encode", MiniLMEncoder(**own)), ("scale", StandardScaler())]), name) for name in names]
+    if spec.kind == "logreg":
+        return _terms(names, pieces=bool(params.pop("pieces", False)))
+    if spec.kind == "nb_logreg":
+        return [(f"text_{name}", _phrases(), name) for name in names]
+    return [("texts", _topics(names), list(names))] if names else []
 
 
 def _fine_tuned(spec: CandidateSpec, contract: ContractSpec, params: Mapping[str, Any], seed: int) -> Any:
@@ -114,10 +136,14 @@ def _fine_tuned(spec: CandidateSpec, contract: ContractSpec, params: Mapping[str
 
 
 def _texts(spec: CandidateSpec, contract: ContractSpec) -> tuple[str, ...]:
-    found = tuple(field.name for field in contract.features if field.role == "text")
+    found = _names(contract)
     if not found:
         raise ProjectError(f"Candidate {spec.name} reads text, and the contract has none.", remedy="Declare an `sv.Text` field.")
     return found
+
+
+def _names(contract: ContractSpec) -> tuple[str, ...]:
+    return tuple(field.name for field in contract.features if field.role == "text")
 
 
 def _is_category(field: FieldSpec) -> bool:
@@ -128,6 +154,29 @@ def _is_number(field: FieldSpec) -> bool:
     return field.dtype in ("int", "float", "bool") and not _is_category(field)
 
 
+def _terms(names: Sequence[str], *, pieces: bool) -> Steps:
+    """TF-IDF of words and pairs, of all texts together and of each apart; and of pieces of words of all texts together."""
+    if not names:
+        return []
+    whole = joined_name(names)
+    steps: Steps = [(f"text_{name}", _words(), name) for name in dict.fromkeys((whole, *names))]
+    if pieces:
+        parts = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2, max_features=_TERMS)
+        steps.append(("pieces", parts, whole))
+    return steps
+
+
+def _words() -> TfidfVectorizer:
+    return TfidfVectorizer(ngram_range=(1, 2), token_pattern=_EVERY_WORD, sublinear_tf=True, max_features=_TERMS)
+
+
+def _weights(contract: ContractSpec) -> dict[str, float]:
+    """Return how the steps of `logreg` are weighed."""
+    names = _names(contract)
+    apart = {f"text_{name}": _APART for name in names if len(names) > 1}
+    return {"computed": _COMPUTED, **apart}
+
+
 def _phrases() -> Pipeline:
     """Features of Wang and Manning (2012) for a linear model."""
     phrases = TfidfVectorizer(
@@ -136,9 +185,9 @@ def _phrases() -> Pipeline:
     return Pipeline([("phrases", phrases), ("weights", LogCountRatio())])
 
 
-def _topics(names: list[str]) -> Pipeline:
+def _topics(names: Sequence[str]) -> Pipeline:
     """Latent semantic analysis (Deerwester et al., 1990) of several text fields at once, one of which may say little."""
-    steps: list[tuple[str, Any, Any]] = []
+    steps: Steps = []
     for name in names:
         words = TfidfVectorizer(max_features=_WORDS, ngram_range=(1, 2), sublinear_tf=True, min_df=2)
         pieces = TfidfVectorizer(analyzer="char_wb", max_features=_PIECES, ngram_range=(3, 4), sublinear_tf=True, min_df=2)
@@ -174,6 +223,7 @@ def _perceptron(seed: int, params: dict[str, Any]) -> Any:
 
 _ESTIMATORS: dict[str, Callable[[int, dict[str, Any]], Any]] = {
     "logreg": _logreg,
+    "nb_logreg": _logreg,
     "random_forest": _forest,
     "hist_gradient_boosting": _boosting,
     "mlp": _perceptron,

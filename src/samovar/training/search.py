@@ -30,6 +30,7 @@ Dimension = Any
 
 SPACES: dict[str, dict[str, Dimension]] = {
     "logreg": {"C": ("log", 1e-2, 1e2)},
+    "nb_logreg": {"C": ("log", 1e-2, 1e2)},
     "random_forest": {"min_samples_leaf": ("int", 1, 12), "max_features": ["sqrt", 0.5]},
     "hist_gradient_boosting": {
         "learning_rate": ("log", 0.03, 0.3),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from samovar.transformers import LogCountRatio
+from samovar.transformers import LogCountRatio, joined_name
 
 if TYPE_CHECKING:
     from samovar.contracts.spec import ContractSpec
@@ -28,9 +28,12 @@ def top(estimator: Any, contract: ContractSpec) -> Tokens:
     places = getattr(prepare, "output_indices_", None)
     if weights is None or classes is None or places is None:
         return {}
-    kept = {f"text_{field.name}": field.name for field in contract.features if field.role == "text" and field.log == "keep"}
+    texts = [field for field in contract.features if field.role == "text"]
+    kept = [field.name for field in texts if field.log == "keep"]
+    if len(kept) == len(texts):
+        kept.append(joined_name(kept))
     found: Tokens = {}
-    for step, field in kept.items():
+    for step, field in {f"text_{name}": name for name in kept}.items():
         words = _words(getattr(prepare, "named_transformers_", {}).get(step), weights[:, places[step]]) if step in places else None
         if words is not None:
             found[field] = _by_class(*words, [str(one) for one in classes])

@@ -42,7 +42,9 @@ BODIES = [
 ]
 FRAME = pd.DataFrame({"body": BODIES, "title": BODIES[::-1], "text_len": np.nan, "words": 7.0, "stars": np.arange(12.0)})
 LABELS = np.arange(len(BODIES)) % 3
-READ = ReadTexts(("body", "title"), [("text_len", "text_len", ("body",)), ("words", "word_count", ("title", "body"))])
+NUMBERS = [("text_len", "text_len", ("body",)), ("words", "word_count", ("title", "body"))]
+READ = ReadTexts(("body", "title"), NUMBERS, joined=True)
+BOTH = "body+title"
 
 
 def model(classes):
@@ -50,8 +52,11 @@ def model(classes):
     words = make_pipeline(
         TfidfVectorizer(binary=True, use_idf=False, ngram_range=(1, 3), token_pattern=r"(?u)\b\w+\b"), LogCountRatio()
     )
-    columns = [("body", words, "body"), ("title", words, "title"), ("numbers", StandardScaler(), ["text_len", "words", "stars"])]
-    pipeline = Pipeline([("read", READ), ("prepare", ColumnTransformer(columns)), ("model", LogisticRegression())])
+    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    texts = [("body", words, "body"), ("title", words, "title"), ("pieces", pieces, BOTH)]
+    columns = [*texts, ("numbers", StandardScaler(), ["text_len", "words", "stars"])]
+    prepare = ColumnTransformer(columns, transformer_weights={"title": 0.5, "numbers": 0.3})
+    pipeline = Pipeline([("read", READ), ("prepare", prepare), ("model", LogisticRegression())])
     return pipeline.fit(FRAME, LABELS % classes)
 
 
@@ -91,7 +96,13 @@ def test_a_text_column_that_was_not_sent_is_one_without_texts():
 def test_the_numbers_are_the_shared_ones():
     frame = READ.fit(FRAME).transform(FRAME)
     assert frame["text_len"].tolist() == [texts.number("text_len", [body]) for body in BODIES]
-    assert list(frame.columns) == list(FRAME.columns)
+    assert list(frame.columns) == [*FRAME.columns, BOTH]
+
+
+def test_texts_are_joined_without_those_that_say_nothing():
+    frame = READ.transform(pd.DataFrame({"body": ["one", None, " ", "four"], "title": ["1", "2", None, ""], "stars": 1.0}))
+    assert frame[BOTH].tolist() == ["one\n1", "2", transformers.NO_TEXT, "four"]
+    assert transformers.joined_name(("body", "title")) == BOTH
 
 
 def test_terms_weigh_by_how_one_sided_they_are():

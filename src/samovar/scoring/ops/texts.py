@@ -10,7 +10,7 @@ from samovar.scoring.ops.encode import cells
 
 
 class Filled(Op, frozen=True):
-    """A column of text, with ``blank`` in the place of what is missing or blank."""
+    """Columns of text as one, with ``blank`` in the place of what is missing or blank in all of them."""
 
     blank: str
 
@@ -18,10 +18,10 @@ class Filled(Op, frozen=True):
         """See `Op.open`."""
         blank = self.blank
 
-        def row(text: Any) -> str:
-            return texts.join((text,)) or blank
+        def row(*found: Any) -> str:
+            return texts.join(found) or blank
 
-        return Kernel(lambda column: [*map(row, cells(column))], row)
+        return Kernel(lambda *columns: [*map(row, *map(cells, columns))], row)
 
 
 class TextNumber(Op, frozen=True):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from samovar.scoring.compiler.errors import NotLowered
 from samovar.scoring.compiler.registry import lower_transform, transform
 from samovar.scoring.compiler.values import WIDE, Dense, Frame, Sparse
-from samovar.scoring.ops import Select, SparseSelect, Weighted
+from samovar.scoring.ops import Select, SparseScale, SparseSelect, Weighted
+from samovar.scoring.ops.base import Array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,6 +88,9 @@ def _place(places: dict[str, int], name: str) -> int:
 def _weighted(draft: Draft, value: Value, weight: float | None) -> Value:
     if weight is None:
         return value
+    if isinstance(value, Sparse):
+        factors = Array.of(np.full(value.width, float(weight)))
+        return Sparse(draft.add(SparseScale((value.number,), factors)), value.width)
     dense = draft.dense(value)
     return draft.then(Weighted((dense.number,), float(weight)), dense)
 

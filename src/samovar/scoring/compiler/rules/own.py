@@ -30,6 +30,8 @@ def read_texts(step: Any, value: Value, draft: Draft) -> Frame:
         made[name] = draft.add(Filled((_text(places, name),), _BLANK)), "str"
     for name, number, of in step.numbers:
         made[name] = draft.add(TextNumber(tuple(_text(places, one) for one in of), number)), "float64"
+    if step.joined:
+        made["+".join(step.columns)] = draft.add(Filled(tuple(_text(places, one) for one in step.columns), _BLANK)), "str"
     whole = places | made
     return Frame(tuple(number for number, _ in whole.values()), tuple(whole), tuple(kind for _, kind in whole.values()))
 
